@@ -1,0 +1,1 @@
+//! KingCDN's authoritative name server.

@@ -1,0 +1,1 @@
+//! KingCDN's edge: the HTTP cache.

@@ -1,0 +1,1 @@
+//! netcinema: the reference origin, a small video site.
