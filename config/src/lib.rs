@@ -9,7 +9,15 @@
 //! and `origin` know nothing of each other.
 
 pub mod clock;
+mod location;
 pub mod model;
+mod names;
+mod refusal;
 pub mod status;
+mod url;
 
+pub use location::LocationError;
 pub use model::*;
+pub use names::{MailboxError, NameError};
+pub use refusal::Refusal;
+pub use url::OriginUrlError;

@@ -1,0 +1,103 @@
+//! The name servers, as the file says.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::{DomainName, Label, Location};
+
+/// `[dns]`: the name servers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dns {
+    /// UDP and TCP addresses to answer on.
+    pub listen: Vec<SocketAddr>,
+    /// Address of `/metrics`, `/healthz` and `/status`.
+    pub admin: SocketAddr,
+    /// Time to live of steered answers.
+    pub ttl: Duration,
+    /// A city database in MaxMind's format.
+    pub geoip: Option<PathBuf>,
+    /// How edges are checked.
+    pub health: HealthPolicy,
+    /// Our name servers, as NS records of the CDN's zone.
+    pub nameservers: Vec<NameServer>,
+    /// The operator's own knowledge of networks.
+    pub networks: Vec<Network>,
+    /// Static zones.
+    pub zones: Vec<Zone>,
+}
+
+/// `[dns.health]`: how a name server checks every edge.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthPolicy {
+    /// What a check is.
+    pub check: HealthCheck,
+    /// Time from the start of one check of an edge to the start of the next.
+    pub interval: Duration,
+    /// A check without an answer by then has failed.
+    pub timeout: Duration,
+    /// Failures in a row that take an edge out.
+    pub down_after: u32,
+    /// Successes in a row that bring an edge back.
+    pub up_after: u32,
+    /// What is answered while no edge is up.
+    pub all_down: AllDown,
+}
+
+/// What a health check does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthCheck {
+    /// `GET` of [`crate::status::HEALTH_PATH`] on the edge's service address, 200 is up.
+    Http,
+    /// A TCP connection to the edge's service address.
+    Tcp,
+    /// No check: every edge counts as up.
+    None,
+}
+
+/// What DNS answers while every edge is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllDown {
+    /// As if every edge were up: a check may be wrong, no answer surely fails.
+    Every,
+    /// SERVFAIL, so that resolvers try another name server or use stale data.
+    Fail,
+}
+
+/// `[[dns.nameserver]]`: one of our name servers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NameServer {
+    /// First label of its name; it is called `<name>.<zone>`.
+    pub name: Label,
+    /// Its addresses, for A, AAAA and glue.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// `[[dns.network]]`: what the operator knows about the clients of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// The network; the longest matching prefix wins.
+    pub prefix: IpNet,
+    /// Where its clients are sent.
+    pub target: NetworkTarget,
+}
+
+/// Where the clients of a [`Network`] are sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NetworkTarget {
+    /// To the edges nearest to this place.
+    Location(Location),
+    /// To these edges, in this order; then to the rest in the default order.
+    Edges(Vec<Label>),
+}
+
+/// `[[dns.zone]]`: a zone served as its master file says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zone {
+    /// The zone's apex.
+    pub name: DomainName,
+    /// Its master file (RFC 1035 section 5); exists and is readable.
+    pub file: PathBuf,
+}

@@ -1,0 +1,74 @@
+//! The edges, as the file says.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::{Label, Location};
+
+/// `[[edge]]`: one edge.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edge {
+    /// Its name, also in `Cache-Status` and `Via`.
+    pub name: Label,
+    /// Where it stands.
+    pub location: Location,
+    /// What DNS answers for it.
+    pub addresses: Vec<IpAddr>,
+    /// Where it serves HTTP.
+    pub listen: Vec<SocketAddr>,
+    /// Address of `/metrics`, `/healthz` and `/status`.
+    pub admin: SocketAddr,
+    /// What it may keep.
+    pub cache: CachePolicy,
+    /// What it accepts.
+    pub limits: Limits,
+}
+
+/// `[edge.cache]`, or `[cache]` for every edge: what an edge may keep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CachePolicy {
+    /// Bytes of memory for cached objects and what is on its way into the cache.
+    pub memory_bytes: u64,
+    /// The disk tier.
+    pub disk: Option<Disk>,
+    /// What makes room for what.
+    pub eviction: Eviction,
+}
+
+/// The disk tier of an edge.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disk {
+    /// A folder for this edge alone.
+    pub path: PathBuf,
+    /// Bytes that it may hold.
+    pub size_bytes: u64,
+}
+
+/// What is evicted when the cache is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Eviction {
+    /// The least frequently used.
+    Lfu,
+    /// The least recently used.
+    Lru,
+}
+
+/// `[edge.limits]`, or `[limits]` for every edge: past these the edge refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections open at once.
+    pub connections: usize,
+    /// Bytes of a request's line and header section.
+    pub header_bytes: usize,
+    /// Header fields of a request.
+    pub header_count: usize,
+    /// Time for a client to send a whole header section; also how long an idle connection is kept.
+    pub header_timeout: Duration,
+    /// Time without progress after which a body's transfer to or from a client is ended.
+    pub body_timeout: Duration,
+    /// Bytes of a request's body.
+    pub request_body_bytes: u64,
+    /// Time that open requests get to finish when the edge is told to stop.
+    pub drain_timeout: Duration,
+}
