@@ -1,1 +1,3 @@
 //! KingCDN's authoritative name server.
+#[allow(missing_docs)]
+pub mod steering;

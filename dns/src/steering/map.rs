@@ -1,0 +1,261 @@
+//! The steering map: for every address, the edges in the order in which they
+//! serve it, and the largest network that is served alike.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::IpNet;
+use thiserror::Error;
+
+use super::distance::{Direction, Point, nearest};
+use super::ranges::{Bits, Ranges};
+use super::sweep::{Entry, OutOfOrder, Sweep};
+use super::{EdgeIndex, Source};
+
+/// How many edges a list names at least, where there are so many. Behind them stands the default
+/// order, so that nobody is without an edge when all of these are down; beyond so many the network
+/// is in such trouble that distance no longer matters, and shorter lists merge into larger scopes.
+const LIST_EDGES: usize = 8;
+
+/// First address of the IPv4-mapped addresses, `::ffff:0:0/96` (RFC 4291 section 2.5.5.2).
+const MAPPED: u128 = 0xffff_0000_0000;
+const MAPPED_LENGTH: u8 = 96;
+
+/// Where the clients of a network are sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Placement {
+    /// To the edges nearest to this place.
+    Near(Point),
+    /// To these, in this order; then to the rest in the default order.
+    Order(Vec<EdgeIndex>),
+}
+
+/// What the map says of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Located<'m> {
+    /// Edges in the order of preference; after them all edges in their default order.
+    pub list: &'m [EdgeIndex],
+    /// Length of the largest network around the address whose every address has this list.
+    pub scope: u8,
+    /// What placed the address.
+    pub source: Source,
+}
+
+/// The compiled map.
+#[derive(Debug)]
+pub struct Map {
+    v4: Family<u32>,
+    v6: Family<u128>,
+    lists: Lists,
+}
+
+#[derive(Debug)]
+struct Family<K> {
+    lists: Ranges<K, u32>,
+    /// What placed each range. Apart from the lists, which merge across it.
+    sources: Ranges<K, Source>,
+}
+
+/// Every list once.
+#[derive(Debug)]
+struct Lists(Vec<Box<[EdgeIndex]>>);
+
+/// Why no map could be compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum MapError {
+    /// An [`EdgeIndex`] can't count so many.
+    #[error("{0} edges are more than a map can hold")]
+    TooManyEdges(usize),
+    /// The database's networks must arrive by address, larger ones first.
+    #[error("the networks aren't in the order of their addresses")]
+    OutOfOrder,
+}
+
+/// Compiles a [`Map`].
+#[derive(Debug)]
+pub struct MapBuilder {
+    edges: Vec<Direction>,
+    known: HashMap<Box<[EdgeIndex]>, u32>,
+    /// Lists by place: a database names the same few thousand places again and again.
+    places: HashMap<(u64, u64), u32>,
+    v4: Sweep<u32>,
+    v6: Sweep<u128>,
+}
+
+impl MapBuilder {
+    /// A map of these edges, in their default order, and of the operator's networks, in any order.
+    pub fn new(
+        edges: &[Point],
+        operator: impl IntoIterator<Item = (IpNet, Placement)>,
+    ) -> Result<Self, MapError> {
+        if edges.len() > usize::from(EdgeIndex::MAX) {
+            return Err(MapError::TooManyEdges(edges.len()));
+        }
+        let mut builder = Self {
+            edges: edges.iter().copied().map(Direction::of).collect(),
+            known: HashMap::new(),
+            places: HashMap::new(),
+            v4: Sweep::new(0, Vec::new()),
+            v6: Sweep::new(0, Vec::new()),
+        };
+        let default = builder.list(&Placement::Order(Vec::new()));
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (prefix, placement) in operator {
+            let list = builder.list(&placement);
+            match prefix.trunc() {
+                IpNet::V4(net) => v4.push(entry(
+                    net.network().to_bits(),
+                    net.prefix_len(),
+                    Source::Operator,
+                    list,
+                )),
+                IpNet::V6(net) => v6.push(entry(
+                    net.network().to_bits(),
+                    net.prefix_len(),
+                    Source::Operator,
+                    list,
+                )),
+            }
+        }
+        builder.v4 = Sweep::new(default, v4);
+        builder.v6 = Sweep::new(default, v6);
+        Ok(builder)
+    }
+
+    /// Takes the database's next network. Those of one family arrive by address, larger ones first.
+    pub fn push(&mut self, prefix: IpNet, place: Point) -> Result<(), MapError> {
+        let list = self.list(&Placement::Near(place));
+        let source = Source::Database;
+        match prefix.trunc() {
+            IpNet::V4(net) => {
+                let start = net.network().to_bits();
+                self.v4.push(entry(start, net.prefix_len(), source, list))
+            }
+            IpNet::V6(net) => {
+                let start = net.network().to_bits();
+                self.v6.push(entry(start, net.prefix_len(), source, list))
+            }
+        }
+        .map_err(|OutOfOrder| MapError::OutOfOrder)
+    }
+
+    /// The map.
+    pub fn build(self) -> Map {
+        let mut lists: Vec<(u32, Box<[EdgeIndex]>)> = self
+            .known
+            .into_iter()
+            .map(|(list, number)| (number, list))
+            .collect();
+        lists.sort_unstable_by_key(|(number, _)| *number);
+        let (v4, v6) = (self.v4.finish(), self.v6.finish());
+        Map {
+            v4: Family {
+                lists: v4.0,
+                sources: v4.1,
+            },
+            v6: Family {
+                lists: v6.0,
+                sources: v6.1,
+            },
+            lists: Lists(lists.into_iter().map(|(_, list)| list).collect()),
+        }
+    }
+
+    /// The number of a placement's list.
+    fn list(&mut self, placement: &Placement) -> u32 {
+        match placement {
+            Placement::Near(place) => {
+                let key = (place.latitude.to_bits(), place.longitude.to_bits());
+                if let Some(number) = self.places.get(&key) {
+                    return *number;
+                }
+                let number = self.number(nearest(*place, &self.edges, LIST_EDGES));
+                self.places.insert(key, number);
+                number
+            }
+            Placement::Order(edges) => {
+                let mut list = edges.clone();
+                // Filled up from the default order, so that equal orders are equal lists.
+                let rest = (0..).take(self.edges.len());
+                list.extend(rest.filter(|index| !edges.contains(index)));
+                list.truncate(LIST_EDGES.max(edges.len()));
+                self.number(list)
+            }
+        }
+    }
+
+    fn number(&mut self, list: Vec<EdgeIndex>) -> u32 {
+        #[allow(clippy::cast_possible_truncation)] // Fewer than networks, which are below 2³².
+        let next = self.known.len() as u32;
+        *self.known.entry(list.into_boxed_slice()).or_insert(next)
+    }
+}
+
+impl Map {
+    /// What holds for a client, of whose address `known` bits are known: the rest are zero.
+    pub fn locate(&self, client: IpAddr, known: u8) -> Located<'_> {
+        match client {
+            IpAddr::V4(address) => self.located(&self.v4, address.to_bits(), 0),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(mapped) if known >= MAPPED_LENGTH => {
+                    self.located(&self.v4, mapped.to_bits(), MAPPED_LENGTH)
+                }
+                _ => self.locate_v6(address),
+            },
+        }
+    }
+
+    fn locate_v6(&self, address: Ipv6Addr) -> Located<'_> {
+        let address = address.to_bits();
+        let mut located = self.located(&self.v6, address, 0);
+        // The mapped addresses are IPv4, so a network around both is alike only where all of IPv4
+        // is alike too.
+        let (v4, v4_scope) = self.v4.lists.network(0);
+        if v4_scope != 0 || self.lists.get(v4) != located.list {
+            let apart = address.common(MAPPED).saturating_add(1);
+            located.scope = located.scope.max(apart.min(u128::LENGTH));
+        }
+        located
+    }
+
+    fn located<K: Bits>(&self, family: &Family<K>, address: K, outside: u8) -> Located<'_> {
+        let (list, scope) = family.lists.network(address);
+        Located {
+            list: self.lists.get(list),
+            scope: outside + scope,
+            source: family.sources.value(address),
+        }
+    }
+
+    /// Ranges of either family after merging.
+    pub fn ranges(&self) -> usize {
+        self.v4.lists.len() + self.v6.lists.len()
+    }
+
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        let lists = self.lists.0.iter();
+        self.v4.lists.bytes()
+            + self.v4.sources.bytes()
+            + self.v6.lists.bytes()
+            + self.v6.sources.bytes()
+            + lists
+                .map(|list| size_of_val(&**list) + size_of::<Box<[EdgeIndex]>>())
+                .sum::<usize>()
+    }
+}
+
+impl Lists {
+    fn get(&self, number: u32) -> &[EdgeIndex] {
+        self.0.get(number as usize).map_or(&[], |list| list)
+    }
+}
+
+fn entry<K>(start: K, length: u8, source: Source, list: u32) -> Entry<K> {
+    Entry {
+        start,
+        length,
+        source,
+        list,
+    }
+}
