@@ -1,3 +1,9 @@
 //! KingCDN's authoritative name server.
-#[allow(missing_docs)]
+
+mod name;
 pub mod steering;
+#[cfg(test)]
+mod testing;
+mod zone;
+
+pub use zone::{Fault, ZoneError};

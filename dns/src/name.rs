@@ -1,0 +1,86 @@
+//! Names as keys of tables.
+
+use hickory_proto::rr::Name;
+
+/// Octets of the longest name without its root label (RFC 1035 section 2.3.4).
+const OCTETS: usize = 254;
+/// Labels of the longest name: each takes two octets at least.
+const LABELS: usize = 127;
+
+/// A name in wire form and lower case, without the root label: looked up in tables by its endings,
+/// without a copy.
+#[derive(Clone)]
+pub(crate) struct Key {
+    octets: [u8; OCTETS],
+    length: usize,
+    /// Where each label begins.
+    starts: [u8; LABELS],
+    labels: usize,
+}
+
+impl Key {
+    /// The key of a name; none for what is longer than a name may be.
+    pub(crate) fn new(name: &Name) -> Option<Self> {
+        let mut key = Self {
+            octets: [0; OCTETS],
+            length: 0,
+            starts: [0; LABELS],
+            labels: 0,
+        };
+        for label in name {
+            key.push(label)?;
+        }
+        Some(key)
+    }
+
+    /// The key of `*.<ending>` (RFC 4592 section 2.1.1).
+    pub(crate) fn wildcard(ending: &[u8]) -> Option<Self> {
+        let mut key = Self {
+            octets: [0; OCTETS],
+            length: 0,
+            starts: [0; LABELS],
+            labels: 0,
+        };
+        key.push(b"*")?;
+        // Only ever looked up as a whole: where its other labels begin doesn't matter.
+        let end = key.length + ending.len();
+        key.octets
+            .get_mut(key.length..end)?
+            .copy_from_slice(ending);
+        key.length = end;
+        Some(key)
+    }
+
+    fn push(&mut self, label: &[u8]) -> Option<()> {
+        let end = self.length + 1 + label.len();
+        let (first, rest) = self.octets.get_mut(self.length..end)?.split_first_mut()?;
+        *first = u8::try_from(label.len()).ok()?;
+        rest.copy_from_slice(label);
+        rest.make_ascii_lowercase();
+        *self.starts.get_mut(self.labels)? = u8::try_from(self.length).ok()?;
+        self.length = end;
+        self.labels += 1;
+        Some(())
+    }
+
+    /// How many labels it has.
+    pub(crate) fn labels(&self) -> usize {
+        self.labels
+    }
+
+    /// Its last `labels` labels.
+    pub(crate) fn ending(&self, labels: usize) -> &[u8] {
+        match self.labels.checked_sub(labels) {
+            Some(skipped) if skipped < self.labels => {
+                &self.octets[usize::from(self.starts[skipped])..self.length]
+            }
+            Some(_) => &[],
+            None => self.whole(),
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn whole(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+}
