@@ -1,1 +1,151 @@
 //! KingCDN's edge: the HTTP cache.
+//!
+//! A request's journey is told in `journey`, from top to bottom. The rooms that
+//! it passes: `accept` (listeners, connections) → `admission` (is this a request
+//! that is answered at all?) → `site` (whose is it?) → `key` → `store` (what is
+//! held?) → [`caching`] (what may be done with it?) → `collapse` (one fetch for
+//! many) → `fetch` and `fill` (an answer on its way in) → `upstream` (origins)
+//! → `deliver` and `content` (what the client gets) → `record` (metrics, log).
+
+mod accept;
+mod admission;
+mod cache_status;
+pub mod caching;
+mod collapse;
+mod content;
+mod deliver;
+mod fetch;
+mod fill;
+mod forward;
+mod journey;
+mod key;
+mod node;
+mod record;
+mod site;
+mod stall;
+mod status;
+mod store;
+mod upstream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use kingcdn_config::Config;
+use kingcdn_config::clock::Clock;
+use kingcdn_config::status::EdgeStatus;
+use prometheus::Registry;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::node::Node;
+use crate::record::Metrics;
+use crate::status::Observer;
+
+/// A running edge.
+pub struct Edge {
+    node: Arc<Node>,
+    observer: Observer,
+    addresses: Vec<SocketAddr>,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why an edge doesn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has no edge of this name.
+    #[error("the configuration has no edge named {0:?}")]
+    NoSuchEdge(String),
+    /// The name can't stand in a header field.
+    #[error("the edge's name {0:?} can't be used in HTTP")]
+    BadName(String),
+    /// An address can't be listened on.
+    #[error("{address} can't be listened on: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A thread or its runtime can't be had.
+    #[error("a thread can't be started: {0}")]
+    Thread(#[from] io::Error),
+    /// The registry has a metric of ours already.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl Edge {
+    /// Starts the edge `name` of `config`; it serves when this returns. Fetches from origins run
+    /// on the runtime that this is called on, clients are served by threads of their own.
+    ///
+    /// # Errors
+    /// An unknown name, an address that is in use, no threads.
+    #[allow(clippy::unused_async)] // Called on a runtime, and says so.
+    pub async fn start(
+        config: Arc<Config>,
+        name: &str,
+        clock: Clock,
+        registry: &Registry,
+    ) -> Result<Self, StartError> {
+        let edge = config.edge(name).ok_or_else(|| StartError::NoSuchEdge(name.to_owned()))?;
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let (listeners, addresses) = accept::bind(&edge.listen, threads)?;
+        let metrics = Metrics::new(registry)?;
+        let node = Node::new(&config, edge, clock, Handle::current(), metrics)?;
+        let node = Arc::new(node);
+        let (stop, stopped) = watch::channel(false);
+        let threads = listeners
+            .into_iter()
+            .enumerate()
+            .map(|(number, listeners)| {
+                accept::spawn(Arc::clone(&node), number, listeners, stopped.clone())
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let observer = Observer::start(Arc::clone(&node), stopped);
+        tracing::info!(edge = name, ?addresses, threads = threads.len(), "edge serves");
+        Ok(Self { node, observer, addresses, stop, threads })
+    }
+
+    /// Where it serves; the ports that were chosen where the configuration says 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes over sites, policies and limits of a new configuration. Requests under way finish
+    /// under the old one. What is stored stays, on the terms on which it was stored.
+    pub fn reload(&self, config: &Config) {
+        self.node.reload(config);
+    }
+
+    /// What it does and keeps.
+    pub fn status(&self) -> EdgeStatus {
+        self.observer.status()
+    }
+
+    /// Whether it wants requests.
+    pub fn is_healthy(&self) -> bool {
+        !self.node.is_draining()
+    }
+
+    /// Lets health checks fail, so that name servers stop sending clients, and goes on serving.
+    pub fn begin_drain(&self) {
+        self.node.begin_drain();
+    }
+
+    /// Takes no more connections and lets open requests finish, for at most `limit`. Returns
+    /// whether all did.
+    pub async fn drain(self, limit: Duration) -> bool {
+        self.node.begin_drain();
+        self.stop.send_replace(true);
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().all(|thread| thread.join().is_ok())
+        });
+        matches!(tokio::time::timeout(limit, joined).await, Ok(Ok(true)))
+    }
+}

@@ -1,6 +1,16 @@
 //! Whether an answer may be stored (RFC 9111 section 3).
 
-use super::{Policy, Request, Response, Terms, Times};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, DATE, SET_COOKIE};
+use http::{HeaderName, Method, StatusCode};
+use kingcdn_config::clock::Timestamp;
+
+use super::control::{Qualified, RequestControl, ResponseControl};
+use super::freshness::{self, Explicit};
+use super::terms::{LastModified, Reuse};
+use super::vary::{Selecting, Vary};
+use super::{Cookies, ETag, Policy, Request, Response, Terms, Times, age, date, targeted};
 
 /// Why an answer isn't stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +74,147 @@ pub fn judge(
     times: Times,
     policy: &Policy,
 ) -> Result<Terms, Unstorable> {
-    let _ = (request, response, times, policy);
-    Err(Unstorable::NoStore)
+    let (control, targeted) = targeted::effective(response.headers, policy);
+    final_and_whole(request, response)?;
+    permitted(request, response, &control, policy)?;
+    let Vary::Fields(names) = Vary::parse(response.headers) else {
+        // RFC 9111 section 4.1: it would never be selected.
+        return Err(Unstorable::VaryStar);
+    };
+    let lifetime = lifetime(response, &control, !targeted, times, policy)?;
+    let terms = terms(request, response, &control, times, policy, lifetime, names);
+    match terms.useless_from() {
+        Some(useless) if useless <= times.response => Err(Unstorable::NoFreshness),
+        _ => Ok(terms),
+    }
 }
+
+/// RFC 9111 section 3: a method whose answers this cache stores, and a status that is final.
+fn final_and_whole(request: Request<'_>, response: Response<'_>) -> Result<(), Unstorable> {
+    if *request.method != Method::GET {
+        return Err(Unstorable::Method);
+    }
+    match response.status.as_u16() {
+        100..=199 => Err(Unstorable::Interim),
+        304 => Err(Unstorable::NotModified),
+        206 => Err(Unstorable::PartialContent),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 9111 section 3: nothing forbids it.
+fn permitted(
+    request: Request<'_>,
+    response: Response<'_>,
+    control: &ResponseControl,
+    policy: &Policy,
+) -> Result<(), Unstorable> {
+    // RFC 9111 section 5.2.2.3: no-store is for caches that don't understand.
+    if control.must_understand {
+        if !is_understood(response.status) {
+            return Err(Unstorable::NotUnderstood);
+        }
+    } else if control.no_store {
+        return Err(Unstorable::NoStore);
+    }
+    if RequestControl::parse(request.headers).no_store {
+        return Err(Unstorable::RequestNoStore);
+    }
+    if control.private == Qualified::Whole {
+        return Err(Unstorable::Private);
+    }
+    // RFC 9111 section 3.5
+    let for_others = control.public || control.must_revalidate || control.s_maxage.is_some();
+    if request.headers.contains_key(AUTHORIZATION) && !for_others {
+        return Err(Unstorable::Authorization);
+    }
+    if policy.cookies == Cookies::Pass
+        && response.headers.contains_key(SET_COOKIE)
+        && !control.private.covers(&SET_COOKIE)
+        && !control.no_cache.covers(&SET_COOKIE)
+    {
+        return Err(Unstorable::SetCookie);
+    }
+    Ok(())
+}
+
+/// How long it is fresh; an answer that says nothing needs a status or `public` to be stored at
+/// all.
+fn lifetime(
+    response: Response<'_>,
+    control: &ResponseControl,
+    expires: bool,
+    times: Times,
+    policy: &Policy,
+) -> Result<Duration, Unstorable> {
+    let Response { status, headers } = response;
+    match freshness::explicit(control, headers, expires, times.response) {
+        Explicit::Lifetime(lifetime) => Ok(lifetime),
+        Explicit::Silent if control.public || freshness::heuristically_cacheable(status) => {
+            Ok(freshness::implicit(status, control, headers, times.response, policy))
+        }
+        Explicit::Silent => Err(Unstorable::Status),
+    }
+}
+
+fn terms(
+    request: Request<'_>,
+    response: Response<'_>,
+    control: &ResponseControl,
+    times: Times,
+    policy: &Policy,
+    lifetime: Duration,
+    names: Vec<HeaderName>,
+) -> Terms {
+    let headers = response.headers;
+    let born = age::born(headers, times);
+    let fresh_until = born.plus(lifetime);
+    Terms {
+        born,
+        fresh_until,
+        reuse: reuse(control, policy, lifetime, fresh_until),
+        immutable: control.immutable,
+        date: date::of(headers, &DATE, times.response).unwrap_or(times.response),
+        etag: ETag::of(headers),
+        last_modified: LastModified::of(headers, times.response),
+        selecting: (!names.is_empty()).then(|| Box::new(Selecting::of(names, request.headers))),
+    }
+}
+
+fn reuse(
+    control: &ResponseControl,
+    policy: &Policy,
+    lifetime: Duration,
+    fresh_until: Timestamp,
+) -> Reuse {
+    if control.no_cache == Qualified::Whole {
+        return Reuse::Validated;
+    }
+    // RFC 9111 section 4.2.4; s-maxage implies proxy-revalidate (section 5.2.2.10).
+    if control.must_revalidate || control.proxy_revalidate || control.s_maxage.is_some() {
+        return Reuse::Fresh;
+    }
+    // What was never fresh for anybody isn't kept usable by the site's windows: nobody said that
+    // it is for more than the one who asked.
+    let by_site = |window: Duration| {
+        if lifetime.is_zero() { Duration::ZERO } else { window }
+    };
+    let while_revalidate =
+        control.stale_while_revalidate.unwrap_or_else(|| by_site(policy.stale_while_revalidate));
+    let if_error = control.stale_if_error.unwrap_or_else(|| by_site(policy.stale_if_error));
+    Reuse::Stale {
+        refresh_until: fresh_until.plus(while_revalidate),
+        error_until: fresh_until.plus(if_error),
+    }
+}
+
+/// The final statuses of RFC 9110 section 15 whose caching this cache implements.
+fn is_understood(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        200..=205 | 300..=303 | 305..=308 | 400..=417 | 421 | 422 | 426 | 500..=505
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,18 +17,23 @@
 //!
 //! `edge/CACHING.md` lists every clause with the test that holds it.
 
+mod age;
 pub mod conditional;
+mod control;
 pub mod date;
 mod decide;
 pub mod fields;
+mod freshness;
 pub mod invalidation;
 mod judge;
 mod policy;
 pub mod range;
 mod stale;
+mod targeted;
 mod terms;
 pub mod update;
 mod validator;
+mod vary;
 
 use http::{HeaderMap, Method, StatusCode};
 use kingcdn_config::clock::Timestamp;

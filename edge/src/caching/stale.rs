@@ -6,6 +6,7 @@ use http::StatusCode;
 use kingcdn_config::clock::Timestamp;
 
 use super::Terms;
+use super::terms::Reuse;
 
 /// What went wrong with the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl NoStale {
     }
 }
 
-/// The age with which the held answer may stand in.
+/// The age with which the held answer may stand in for what the origin didn't deliver.
 ///
 /// # Errors
 /// The reason why it may not.
@@ -50,6 +51,20 @@ pub fn stale_on_error(
     trouble: Trouble,
     now: Timestamp,
 ) -> Result<Duration, NoStale> {
-    let _ = (trouble, terms.age(now));
-    Err(NoStale::WindowPassed)
+    // RFC 5861 section 4 names the statuses that are errors.
+    if let Trouble::Status(status) = trouble
+        && !matches!(status.as_u16(), 500 | 502 | 503 | 504)
+    {
+        return Err(NoStale::NotAnError);
+    }
+    match terms.reuse {
+        Reuse::Validated => Err(NoStale::NoCache),
+        _ if terms.is_fresh(now) => Ok(terms.age(now)),
+        Reuse::Fresh => Err(NoStale::MustRevalidate),
+        Reuse::Stale { error_until, .. } if now < error_until => Ok(terms.age(now)),
+        Reuse::Stale { .. } => Err(NoStale::WindowPassed),
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,10 +22,7 @@ pub fn refresh(
     policy: &Policy,
 ) -> Refreshed {
     let headers = freshen(stored.headers, newer, policy);
-    let response = Response {
-        status: stored.status,
-        headers: &headers,
-    };
+    let response = Response { status: stored.status, headers: &headers };
     let terms = super::judge(request, response, times, policy);
     Refreshed { headers, terms }
 }

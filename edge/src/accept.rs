@@ -1,0 +1,223 @@
+//! Listeners and client connections.
+//!
+//! One thread a core, each with a runtime and listeners of its own
+//! (`SO_REUSEPORT`): a connection lives and dies on one core.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::IntGauge;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::StartError;
+use crate::journey;
+use crate::node::Node;
+use crate::stall::StallLimited;
+
+/// Connections that the system queues for each listener.
+const BACKLOG: i32 = 4096;
+/// How long accepting rests when the system has no more descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+/// What a client gets when too many connections are open.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// The listeners of one thread.
+pub(crate) type Listeners = Vec<StdListener>;
+
+/// Binds every address once for each of `threads`.
+pub(crate) fn bind(
+    addresses: &[SocketAddr],
+    threads: usize,
+) -> Result<(Vec<Listeners>, Vec<SocketAddr>), StartError> {
+    let mut by_thread: Vec<Listeners> = (0..threads).map(|_| Vec::new()).collect();
+    let mut bound = Vec::with_capacity(addresses.len());
+    for &wanted in addresses {
+        let failed = |source| StartError::Listen { address: wanted, source };
+        // Without this, two edges on one address would silently share its clients.
+        listener(wanted, false).map_err(failed)?;
+        let mut address = wanted;
+        for listeners in &mut by_thread {
+            let listener = listener(address, true).map_err(failed)?;
+            // Port 0 is chosen by the system for the first thread; the others follow.
+            address = listener.local_addr().map_err(failed)?;
+            listeners.push(listener);
+        }
+        bound.push(address);
+    }
+    Ok((by_thread, bound))
+}
+
+fn listener(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Serves on one thread until `stop`, then until its connections have finished.
+pub(crate) fn spawn(
+    node: Arc<Node>,
+    number: usize,
+    listeners: Listeners,
+    stop: watch::Receiver<bool>,
+) -> io::Result<thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(format!("edge-{number}")).spawn(move || {
+        runtime.block_on(serve(node, listeners, stop));
+    })
+}
+
+async fn serve(node: Arc<Node>, listeners: Listeners, stop: watch::Receiver<bool>) {
+    let connections = TaskTracker::new();
+    let accepting = TaskTracker::new();
+    for listener in listeners {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                let (node, stop) = (Arc::clone(&node), stop.clone());
+                accepting.spawn(accept(node, listener, connections.clone(), stop));
+            }
+            Err(error) => tracing::error!(%error, "a listener can't be used"),
+        }
+    }
+    stopped(stop).await;
+    accepting.close();
+    accepting.wait().await;
+    connections.close();
+    connections.wait().await;
+}
+
+async fn accept(
+    node: Arc<Node>,
+    listener: TcpListener,
+    connections: TaskTracker,
+    stop: watch::Receiver<bool>,
+) {
+    let mut stopping = pin!(stopped(stop.clone()));
+    loop {
+        let accepted = tokio::select! {
+            // Closing a listener resets what is queued on it: that is taken in first.
+            biased;
+            accepted = listener.accept() => accepted,
+            () = &mut stopping => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let open = Open::new(&node.metrics.connections);
+                let limit = node.limits.load().connections;
+                if usize::try_from(node.metrics.connections.get()).is_ok_and(|open| open > limit) {
+                    node.metrics.connections_refused.inc();
+                    turn_away(stream);
+                    continue;
+                }
+                let task = connection(Arc::clone(&node), stream, peer, stop.clone(), open);
+                connections.spawn(task);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection can't be accepted");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+/// One client connection, from its first request to its last.
+async fn connection(
+    node: Arc<Node>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stop: watch::Receiver<bool>,
+    _open: Open,
+) {
+    let limits = node.limits.load_full();
+    if stream.set_nodelay(true).is_err() {
+        return; // It is gone already.
+    }
+    let io = TokioIo::new(StallLimited::new(stream, limits.body_timeout));
+    let service = {
+        let node = Arc::clone(&node);
+        service_fn(move |request| {
+            let answer = journey::serve(Arc::clone(&node), peer.ip(), request);
+            async { Ok::<_, Infallible>(answer.await) }
+        })
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.header_bytes)
+        .max_headers(limits.header_count)
+        .serve_connection(io, service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        let reason = reason(&error);
+        node.metrics.connection_errors.with_label_values(&[reason]).inc();
+        tracing::debug!(%peer, reason, %error, "connection ended");
+    }
+}
+
+/// Returns when the edge is told to stop, or is gone itself.
+pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _stopped_or_gone = stop.wait_for(|stop| *stop).await;
+}
+
+/// Why a connection ended before its time.
+fn reason(error: &hyper::Error) -> &'static str {
+    if error.is_parse_too_large() {
+        "head-too-large"
+    } else if error.is_parse() {
+        "malformed"
+    } else if error.is_timeout() {
+        "head-timeout"
+    } else if error.is_incomplete_message() {
+        "incomplete"
+    } else if error.is_user() || error.is_body_write_aborted() {
+        "answer-ended-early"
+    } else {
+        "transport"
+    }
+}
+
+/// Tells a client that there is no room, if that can be done at once.
+fn turn_away(stream: TcpStream) {
+    let _best_effort = stream.try_write(FULL);
+}
+
+/// Counts a connection while it is open.
+struct Open(IntGauge);
+
+impl Open {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,137 @@
+//! One fill for many requests.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kingcdn_config::clock::Timestamp;
+
+use crate::fill::Fill;
+use crate::key::Key;
+
+/// How long a key is remembered whose answers can't be shared. Without this every burst on it
+/// would wait for one answer after the other.
+const UNSHARED_FOR: Duration = Duration::from_secs(60);
+/// The same where the reason may be gone at once (an origin's error, memory): then a burst is
+/// best collapsed again.
+const UNSHARED_BRIEFLY_FOR: Duration = Duration::from_secs(1);
+/// Keys so remembered at once; the least recently used is forgotten first.
+const UNSHARED_KEYS_MAX: u64 = 65_536;
+
+/// The fills under way, by key.
+pub(crate) struct Collapse {
+    fills: Arc<Fills>,
+    /// Keys whose answers can't be shared, until when.
+    unshared: moka::sync::Cache<Key, Timestamp>,
+}
+
+#[derive(Default)]
+struct Fills(Mutex<HashMap<Key, Arc<Fill>>>);
+
+/// What a request that needs the origin does.
+pub(crate) enum Join {
+    /// Fetches, for itself and everybody who comes while it does.
+    Lead(Lead),
+    /// Follows a fill under way.
+    Follow(Arc<Fill>),
+    /// Fetches for itself: what this key gives can't be shared.
+    Alone,
+}
+
+/// The right to fetch a key. Others follow [`Lead::fill`] until it is dropped.
+pub(crate) struct Lead {
+    fills: Arc<Fills>,
+    key: Key,
+    fill: Arc<Fill>,
+}
+
+impl Collapse {
+    /// Nothing under way.
+    pub(crate) fn new() -> Self {
+        let unshared = moka::sync::Cache::builder()
+            .max_capacity(UNSHARED_KEYS_MAX)
+            .eviction_policy(moka::policy::EvictionPolicy::lru())
+            .build();
+        Self { fills: Arc::default(), unshared }
+    }
+
+    /// What a request for `key` does.
+    pub(crate) fn join(&self, key: &Key, now: Timestamp) -> Join {
+        if self.unshared.get(key).is_some_and(|until| now < until) {
+            return Join::Alone;
+        }
+        let mut fills = self.fills.lock();
+        if let Some(fill) = fills.get(key) {
+            return Join::Follow(Arc::clone(fill));
+        }
+        let fill = Arc::new(Fill::default());
+        fills.insert(*key, Arc::clone(&fill));
+        drop(fills);
+        Join::Lead(Lead { fills: Arc::clone(&self.fills), key: *key, fill })
+    }
+
+    /// Remembers that an answer of `key` could not be shared; briefly where that is `soon_over`.
+    pub(crate) fn remember_unshared(&self, key: &Key, soon_over: bool, now: Timestamp) {
+        let time = if soon_over { UNSHARED_BRIEFLY_FOR } else { UNSHARED_FOR };
+        self.unshared.insert(*key, now.plus(time));
+    }
+
+    /// An answer of `key` could be shared after all.
+    pub(crate) fn forget_unshared(&self, key: &Key) {
+        self.unshared.invalidate(key);
+    }
+}
+
+impl Lead {
+    /// The fill that others follow.
+    pub(crate) fn fill(&self) -> &Arc<Fill> {
+        &self.fill
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.fills.lock().remove(&self.key);
+    }
+}
+
+impl Fills {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Fill>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_leads_the_others_follow_until_it_is_over() {
+        let collapse = Collapse::new();
+        let (key, now) = (Key::new("s", "/"), Timestamp::from_secs(0));
+        let Join::Lead(lead) = collapse.join(&key, now) else { panic!("the first leads") };
+        let Join::Follow(fill) = collapse.join(&key, now) else { panic!("the second follows") };
+        assert!(Arc::ptr_eq(lead.fill(), &fill));
+        assert!(matches!(collapse.join(&Key::new("s", "/other"), now), Join::Lead(_)));
+        drop(lead);
+        assert!(matches!(collapse.join(&key, now), Join::Lead(_)));
+        assert!(collapse.fills.lock().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_shared_is_fetched_by_each_alone_for_a_bounded_time() {
+        let collapse = Collapse::new();
+        let key = Key::new("s", "/");
+        for (soon_over, time) in [(false, UNSHARED_FOR), (true, UNSHARED_BRIEFLY_FOR)] {
+            let now = Timestamp::from_secs(1000);
+            collapse.remember_unshared(&key, soon_over, now);
+            assert!(matches!(collapse.join(&key, now), Join::Alone));
+            let over = now.plus(time);
+            assert!(matches!(collapse.join(&key, over), Join::Lead(_)));
+        }
+        let now = Timestamp::from_secs(0);
+        collapse.remember_unshared(&key, false, now);
+        collapse.forget_unshared(&key);
+        assert!(matches!(collapse.join(&key, now), Join::Lead(_)));
+    }
+}

@@ -1,0 +1,338 @@
+//! Fetching an object from its origin into the store and to all who wait.
+//!
+//! A fetch is a task of its own. Whoever started it follows its [`Fill`] like
+//! everybody else, and may leave.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, ETAG};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::BodyExt;
+use kingcdn_config::clock::Timestamp;
+
+use crate::caching::{self, Terms, Times, Unstorable, fields, update, validation_fields};
+use crate::collapse::Lead;
+use crate::fill::{Fill, Head, Outcome, Reservation};
+use crate::key::Key;
+use crate::node::Node;
+use crate::site::Site;
+use crate::store::Object;
+pub(crate) use crate::upstream::FetchError;
+use crate::upstream::{AnswerBody, RequestBody};
+
+/// Frames below this are copied: a small one would hold the whole buffer that it was read into.
+const SMALL_FRAME_BYTES: usize = 4096;
+/// What a frame costs beside its bytes, counted so that a trickle can't hide behind it.
+const FRAME_OVERHEAD_BYTES: u64 = 64;
+
+/// Why an answer isn't stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum NotStored {
+    /// The rules of HTTP forbid it.
+    Rules(Unstorable),
+    /// It is larger than the store takes.
+    TooLarge,
+    /// The memory for answers on their way in is used up.
+    NoMemory,
+}
+
+impl NotStored {
+    /// For `Cache-Status`, the log and a metric's label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rules(reason) => reason.as_str(),
+            Self::TooLarge => "too-large",
+            Self::NoMemory => "no-memory",
+        }
+    }
+}
+
+/// What is to be fetched, and for whom.
+pub(crate) struct Fetch {
+    /// The site that it belongs to.
+    pub(crate) site: Arc<Site>,
+    /// Where it is kept.
+    pub(crate) key: Key,
+    /// Path and query.
+    pub(crate) target: PathAndQuery,
+    /// The client's fields, which Vary and Authorization are judged by.
+    pub(crate) client: HeaderMap,
+    /// The fields that the origin gets.
+    pub(crate) upstream: HeaderMap,
+    /// What is held already, to be validated.
+    pub(crate) held: Option<Arc<Object>>,
+}
+
+/// The pulling end of a fill. Whatever happens to the task, its followers come to an end.
+struct Pull {
+    node: Arc<Node>,
+    fetch: Fetch,
+    fill: Arc<Fill>,
+    /// Others may join as long as this is held.
+    lead: Option<Lead>,
+    memory: Reservation,
+}
+
+/// Nobody who waits needs more of this answer.
+struct GivenUp;
+
+/// Starts a fetch that others may join, into the fill of `lead`.
+pub(crate) fn start(node: &Arc<Node>, lead: Lead, fetch: Fetch) {
+    let fill = Arc::clone(lead.fill());
+    spawn(node, fetch, fill, Some(lead));
+}
+
+/// Starts a fetch that others can't join, into `fill`. Whoever wants to follow it does so first:
+/// what nobody follows and nobody may keep is given up.
+pub(crate) fn start_alone(node: &Arc<Node>, fill: Arc<Fill>, fetch: Fetch) {
+    spawn(node, fetch, fill, None);
+}
+
+fn spawn(node: &Arc<Node>, fetch: Fetch, fill: Arc<Fill>, lead: Option<Lead>) {
+    let memory = node.fill_budget.reservation();
+    let pull = Pull { node: Arc::clone(node), fetch, fill, lead, memory };
+    node.metrics.fills.inc();
+    node.runtime.spawn(pull.run());
+}
+
+impl Pull {
+    async fn run(mut self) {
+        let outcome = self.ask().await;
+        match outcome {
+            Ok((answer, times)) if answer.status() == StatusCode::NOT_MODIFIED => {
+                self.take_confirmation(&answer, times);
+            }
+            Ok((answer, times)) => self.take_in(answer, times).await,
+            Err(error) => self.fill.announce(Outcome::Failed(error)),
+        }
+    }
+
+    /// Asks the origin, first whether the held object is still good. A 304 that speaks of
+    /// another object is no answer to that (RFC 9111 section 4.3.4): then for the whole.
+    async fn ask(&self) -> Result<(Response<AnswerBody>, Times), FetchError> {
+        let validated = self.fetch.held.as_deref().filter(|held| held.terms.has_validator());
+        for held in [validated, None] {
+            let request = self.request(held);
+            let sent = self.node.clock.now();
+            let answer = self.fetch.site.upstream.send(request).await?;
+            let times = Times { request: sent, response: self.node.clock.now() };
+            match held {
+                Some(held) if is_about_another(&answer, held) => {}
+                None if answer.status() == StatusCode::NOT_MODIFIED => break,
+                Some(_) | None => return Ok((answer, times)),
+            }
+        }
+        Err(FetchError::Protocol)
+    }
+
+    fn request(&self, held: Option<&Object>) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody::Empty);
+        *request.uri_mut() = Uri::from(self.fetch.target.clone());
+        *request.headers_mut() = self.fetch.upstream.clone();
+        if let Some(held) = held {
+            request.headers_mut().extend(validation_fields(&held.terms));
+        }
+        request
+    }
+
+    /// 304: the held object is still good, with newer fields.
+    fn take_confirmation(&self, answer: &Response<AnswerBody>, times: Times) {
+        let Some(held) = &self.fetch.held else { return };
+        let request = self.client();
+        let stored = caching::Response { status: held.status, headers: &held.headers };
+        let policy = &self.fetch.site.policy;
+        let refreshed = update::refresh(request, stored, answer.headers(), times, policy);
+        let (terms, kept) = match refreshed.terms {
+            Ok(terms) => (terms, true),
+            Err(_) => (held.terms.clone(), false),
+        };
+        let newer = Arc::new(Object {
+            status: held.status,
+            headers: refreshed.headers,
+            terms,
+            body: held.body.clone(),
+        });
+        if kept {
+            self.node.store.refresh(self.fetch.key, held, Arc::clone(&newer));
+            self.remember_whether_shared(&Ok(newer.terms.clone()), false, times.response);
+        } else {
+            self.node.store.forget(self.fetch.key, held);
+            self.node.collapse.remember_unshared(&self.fetch.key, false, times.response);
+        }
+        self.fill.announce(Outcome::Validated(newer));
+    }
+
+    /// An answer with content: to all who wait, and into the store if it may be.
+    async fn take_in(&mut self, answer: Response<AnswerBody>, times: Times) {
+        let (mut parts, mut body) = answer.into_parts();
+        let length = body.size_hint().exact();
+        let terms = self.terms(&parts, length, times);
+        let shared = self.shared_headers(&parts, times);
+        fields::strip_hop_by_hop(&mut parts.headers);
+        fields::complete_date(&mut parts.headers, times.response);
+        self.remember_whether_shared(&terms, parts.status.is_server_error(), times.response);
+        let storable = terms.is_ok();
+        if let Err(reason) = &terms {
+            self.node.metrics.not_stored(*reason);
+        }
+        let head =
+            Arc::new(Head { status: parts.status, headers: parts.headers, shared, length, terms });
+        self.fill.announce(Outcome::Answer(Arc::clone(&head)));
+        if !storable {
+            self.lead = None;
+            // The held object isn't what the origin gives any more, errors aside.
+            if let Some(held) = &self.fetch.held
+                && !head.status.is_server_error()
+            {
+                self.node.store.forget(self.fetch.key, held);
+            }
+        }
+        let mut kept = storable;
+        if self.pull(&mut body, &mut kept).await.is_err() {
+            return;
+        }
+        if kept {
+            self.commit(&head);
+        }
+        self.fill.complete();
+    }
+
+    /// On what terms the answer may be stored, by the rules and by what there is room for.
+    fn terms(
+        &mut self,
+        parts: &http::response::Parts,
+        length: Option<u64>,
+        times: Times,
+    ) -> Result<Terms, NotStored> {
+        let response = caching::Response { status: parts.status, headers: &parts.headers };
+        let terms = caching::judge(self.client(), response, times, &self.fetch.site.policy)
+            .map_err(NotStored::Rules)?;
+        let announced = length.unwrap_or(0);
+        if announced > self.node.store.object_max_bytes() {
+            return Err(NotStored::TooLarge);
+        }
+        if !self.memory.grow_to(announced) {
+            return Err(NotStored::NoMemory);
+        }
+        Ok(terms)
+    }
+
+    /// The fields that others than the client that caused the fetch may see.
+    fn shared_headers(&self, parts: &http::response::Parts, times: Times) -> HeaderMap {
+        let response = caching::Response { status: parts.status, headers: &parts.headers };
+        let mut headers = fields::storable(response, &self.fetch.site.policy);
+        fields::complete_date(&mut headers, times.response);
+        headers
+    }
+
+    /// Pulls the whole body. `kept` turns false when it proves too large to keep.
+    async fn pull(&mut self, body: &mut AnswerBody, kept: &mut bool) -> Result<(), GivenUp> {
+        let mut taken_bytes: u64 = 0;
+        let mut cost_bytes: u64 = 0;
+        loop {
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = self.fill.abandoned() => return Err(GivenUp),
+            };
+            let data = match frame {
+                None => return Ok(()),
+                // Trailers aren't kept (RFC 9110 section 6.5.1 permits it).
+                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => {
+                    tracing::warn!(
+                        site = %self.fetch.site.name, target = %self.fetch.target, taken_bytes,
+                        %error, "the origin's answer ended early"
+                    );
+                    return Err(GivenUp);
+                }
+            };
+            if data.is_empty() {
+                continue;
+            }
+            taken_bytes += data.len() as u64;
+            cost_bytes += data.len() as u64 + FRAME_OVERHEAD_BYTES;
+            let room = taken_bytes <= self.node.store.object_max_bytes();
+            if *kept && !(room && self.memory.grow_to(cost_bytes)) {
+                *kept = false;
+                let reason = if room { NotStored::NoMemory } else { NotStored::TooLarge };
+                self.stop_keeping(reason);
+            }
+            self.fill.append(compact(data));
+            self.fill.room().await.map_err(|_abandoned| GivenUp)?;
+        }
+    }
+
+    /// What was to be stored can't be after all: whoever follows it gets the rest, nobody else.
+    fn stop_keeping(&mut self, reason: NotStored) {
+        self.lead = None;
+        self.fill.become_window();
+        self.node.metrics.not_stored(reason);
+        self.remember_whether_shared(&Err(reason), false, self.node.clock.now());
+    }
+
+    /// Stores the complete answer.
+    fn commit(&self, head: &Head) {
+        let Ok(terms) = &head.terms else { return };
+        let body = self.fill.gather();
+        let mut headers = head.shared.clone();
+        // An answer without content may have no Content-Length (RFC 9110 section 8.6).
+        if head.status != StatusCode::NO_CONTENT {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len_bytes()));
+        }
+        let object = Object { status: head.status, headers, terms: terms.clone(), body };
+        self.node.store.insert(self.fetch.key, Arc::new(object), self.client());
+    }
+
+    fn remember_whether_shared(
+        &self,
+        terms: &Result<Terms, NotStored>,
+        server_error: bool,
+        now: Timestamp,
+    ) {
+        let collapse = &self.node.collapse;
+        match terms {
+            Ok(terms) if terms.reusable_without_validation(now) => {
+                collapse.forget_unshared(&self.fetch.key);
+            }
+            Ok(_) => collapse.remember_unshared(&self.fetch.key, false, now),
+            Err(why) => {
+                let soon_over = server_error || *why == NotStored::NoMemory;
+                collapse.remember_unshared(&self.fetch.key, soon_over, now);
+            }
+        }
+    }
+
+    fn client(&self) -> caching::Request<'_> {
+        caching::Request { method: &Method::GET, headers: &self.fetch.client }
+    }
+}
+
+impl Drop for Pull {
+    fn drop(&mut self) {
+        self.fill.abort();
+        self.node.metrics.fills.dec();
+    }
+}
+
+/// Whether this is a 304 for something else than `held`.
+fn is_about_another(answer: &Response<AnswerBody>, held: &Object) -> bool {
+    answer.status() == StatusCode::NOT_MODIFIED
+        && match (answer.headers().get(ETAG), held.terms.etag()) {
+            (Some(theirs), Some(ours)) => theirs != ours.as_header_value(),
+            (Some(_), None) | (None, _) => false,
+        }
+}
+
+fn compact(data: Bytes) -> Bytes {
+    if data.len() < SMALL_FRAME_BYTES { Bytes::copy_from_slice(&data) } else { data }
+}
+
+impl fmt::Display for NotStored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

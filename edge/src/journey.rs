@@ -1,0 +1,444 @@
+//! A request's journey through the edge, top-down.
+//!
+//! All branching is here; what is decided and why is in [`crate::caching`].
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VIA};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use hyper::body::Incoming;
+use kingcdn_config::clock::{Stopwatch, Timestamp};
+use kingcdn_config::status::HEALTH_PATH;
+
+use crate::admission::{self, Refusal};
+use crate::cache_status::{Cache, CacheStatus};
+use crate::caching::{
+    self, ClientControl, Decision, Forward, Held, Trouble, fields, invalidation, range,
+};
+use crate::collapse::Join;
+use crate::content::Content;
+use crate::deliver;
+use crate::fetch::{self, Fetch};
+use crate::fill::{Fill, Head, Outcome, Reader};
+use crate::forward::{self, Hop};
+use crate::key::Key;
+use crate::node::Node;
+use crate::record::{Record, Recorded};
+use crate::site::Site;
+use crate::store::Object;
+use crate::upstream::{FetchError, RequestBody};
+
+/// How often a request decides again, because what it waited for turned out not to be for it,
+/// before it fetches for itself.
+const ROUNDS_MAX: usize = 4;
+/// A range that begins this far into an object not held is fetched as a range of its own; one
+/// that begins before waits for the whole to arrive.
+const RANGE_REACH_BYTES: u64 = 4 << 20;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// A request that was admitted: whose it is and what it asks for.
+struct Visit<'a> {
+    node: &'a Arc<Node>,
+    site: Arc<Site>,
+    client: IpAddr,
+    /// As the client wrote it, with a port if it named one.
+    host: HeaderValue,
+    /// Path and query.
+    target: PathAndQuery,
+    key: Key,
+}
+
+/// An answer, and what the cache had to do with it.
+struct Answer {
+    response: Response<Content>,
+    cache: Cache,
+    status: CacheStatus,
+}
+
+/// What became of waiting for a fill.
+enum Followed {
+    /// It has the answer.
+    Answered(Answer),
+    /// Its answer isn't for this request: decide again.
+    Again,
+    /// Its answer isn't for this request, and the next won't be either: fetch alone.
+    Alone,
+}
+
+/// The whole journey.
+pub(crate) async fn serve(
+    node: Arc<Node>,
+    client: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Recorded> {
+    let started = Stopwatch::start();
+    if request.uri().path() == HEALTH_PATH {
+        return uncounted(health(&node));
+    }
+    let (parts, body) = request.into_parts();
+    let visit = match admit(&node, client, &parts) {
+        Ok(visit) => visit,
+        Err(refusal) => return refuse(&node, refusal),
+    };
+    let answer = visit.answer(&parts, body).await;
+    visit.finish(&parts, answer, started)
+}
+
+/// Finds the site that a request is for, or the reason why there is no answer.
+fn admit<'a>(node: &'a Arc<Node>, client: IpAddr, parts: &Parts) -> Result<Visit<'a>, Refusal> {
+    let host = admission::host(&parts.method, &parts.uri, parts.version, &parts.headers)?;
+    let name = admission::name(&host)?;
+    let sites = node.sites.load();
+    let site = Arc::clone(sites.find(name).ok_or(Refusal::UnknownHost)?);
+    if forward::is_loop(&parts.headers, &node.name) {
+        return Err(Refusal::Loop);
+    }
+    let root = PathAndQuery::from_static("/");
+    let target = parts.uri.path_and_query().cloned().unwrap_or(root);
+    let key = Key::new(&site.name, target.as_str());
+    Ok(Visit { node, site, client, host, target, key })
+}
+
+impl Visit<'_> {
+    async fn answer(&self, parts: &Parts, body: Incoming) -> Answer {
+        // The key says nothing of a request's content: what has any passes by.
+        let cacheable = matches!(parts.method, Method::GET | Method::HEAD);
+        if cacheable && body.is_end_stream() {
+            return self.through_cache(parts).await;
+        }
+        let why = if cacheable { Forward::Bypass } else { Forward::Method };
+        let limits = self.node.limits.load();
+        let body = RequestBody::client(body, limits.request_body_bytes, limits.body_timeout);
+        match body {
+            Ok(body) => self.pass(parts, body, why).await,
+            Err(_too_long) => failed(FetchError::RequestTooLong, why),
+        }
+    }
+
+    /// Decides, and decides again after each wait that brought nothing for this request.
+    async fn through_cache(&self, parts: &Parts) -> Answer {
+        let request = caching::Request { method: &parts.method, headers: &parts.headers };
+        let mut alone = false;
+        for round in 1.. {
+            let now = self.node.clock.now();
+            let held = self.node.store.lookup(&self.key, request);
+            let why = match self.decide(request, held.held(), now) {
+                Decision::Fresh { age } => {
+                    return from_store(request, held.object(), age, now, Cache::Hit);
+                }
+                Decision::StaleWhileRevalidate { age } => {
+                    let object = held.object();
+                    self.refresh_behind(parts, object.clone(), now);
+                    return from_store(request, object, age, now, Cache::Stale);
+                }
+                Decision::OnlyIfCached => return only_if_cached(),
+                Decision::Bypass(why) => return self.pass(parts, RequestBody::Empty, why).await,
+                Decision::Revalidate(why) | Decision::Miss(why) => why,
+            };
+            let held = held.object();
+            if held.is_none() && asks_for_little(request) {
+                return self.pass(parts, RequestBody::Empty, why).await;
+            }
+            let (reader, own) = self.join(parts, &held, alone || round >= ROUNDS_MAX, now);
+            let Some(reader) = reader else { continue };
+            match self.follow(request, held, why, reader, own).await {
+                Followed::Answered(answer) => return answer,
+                Followed::Again => {}
+                Followed::Alone => alone = true,
+            }
+        }
+        failed(FetchError::Aborted, Forward::Miss)
+    }
+
+    /// The rules' decision. A client that insists on a fresh copy gets it, but not so often that
+    /// a crowd of them could reach the origin.
+    fn decide(&self, request: caching::Request<'_>, held: Held<'_>, now: Timestamp) -> Decision {
+        let decision = caching::decide(request, held, ClientControl::Obey, now);
+        let insists = matches!(
+            decision,
+            Decision::Revalidate(Forward::Request) | Decision::Miss(Forward::Request)
+        );
+        if insists && !self.site.client_refreshes.permits(now) {
+            return caching::decide(request, held, ClientControl::Ignore, now);
+        }
+        decision
+    }
+
+    /// Leads a fetch or joins one. No reader: the one to join was too far on. `own`: it is this
+    /// request's fetch.
+    fn join(
+        &self,
+        parts: &Parts,
+        held: &Option<Arc<Object>>,
+        alone: bool,
+        now: Timestamp,
+    ) -> (Option<Reader>, bool) {
+        let join = if alone { Join::Alone } else { self.node.collapse.join(&self.key, now) };
+        match join {
+            Join::Lead(lead) => {
+                let reader = lead.fill().read().ok();
+                fetch::start(self.node, lead, self.fetch(parts, held.clone()));
+                (reader, true)
+            }
+            Join::Follow(fill) => (fill.read().ok(), false),
+            Join::Alone => {
+                let fill = Arc::<Fill>::default();
+                let reader = fill.read().ok();
+                fetch::start_alone(self.node, fill, self.fetch(parts, held.clone()));
+                (reader, true)
+            }
+        }
+    }
+
+    /// Waits for a fill's head, and takes the answer if it is for this request.
+    async fn follow(
+        &self,
+        request: caching::Request<'_>,
+        held: Option<Arc<Object>>,
+        why: Forward,
+        reader: Reader,
+        own: bool,
+    ) -> Followed {
+        let outcome = reader.outcome().await;
+        let now = self.node.clock.now();
+        let head = match outcome {
+            Outcome::Failed(error) => {
+                let stale = held.and_then(|held| {
+                    stale_instead(request, &held, Trouble::Unreachable, error.as_str(), now)
+                });
+                return Followed::Answered(stale.unwrap_or_else(|| failed(error, why)));
+            }
+            Outcome::Validated(object) if own => {
+                return Followed::Answered(confirmed(request, &object, why, now));
+            }
+            // The store has it by now, or each has to ask for itself.
+            Outcome::Validated(_) => return Followed::Again,
+            Outcome::Answer(head) => head,
+        };
+        if let Some(held) = held {
+            let trouble = Trouble::Status(head.status);
+            if let Some(stale) = stale_instead(request, &held, trouble, "origin-error", now) {
+                return Followed::Answered(stale);
+            }
+        }
+        if !own && !may_share(&head, request, now) {
+            return Followed::Alone;
+        }
+        let status = CacheStatus {
+            fwd: Some(why),
+            fwd_status: Some(head.status),
+            stored: own && head.terms.is_ok(),
+            collapsed: !own,
+            ttl: head.terms.as_ref().ok().map(|terms| terms.ttl_secs(now)),
+            detail: head.terms.as_ref().err().map(|reason| reason.as_str()),
+            own_answer: false,
+        };
+        let response = deliver::arriving(request, &head, reader, own, now);
+        Followed::Answered(Answer { response, cache: Cache::Miss, status })
+    }
+
+    /// Refreshes what was just served stale. Nobody waits for it.
+    fn refresh_behind(&self, parts: &Parts, held: Option<Arc<Object>>, now: Timestamp) {
+        if let Join::Lead(lead) = self.node.collapse.join(&self.key, now) {
+            fetch::start(self.node, lead, self.fetch(parts, held));
+        }
+    }
+
+    /// Sends a request past the cache, both bodies streaming.
+    async fn pass(&self, parts: &Parts, body: RequestBody, why: Forward) -> Answer {
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = Uri::from(self.target.clone());
+        *request.headers_mut() = forward::pass(&parts.headers, self.hop());
+        let answer = match self.site.upstream.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => return failed(error, why),
+        };
+        let mut response = answer.map(Content::Pass);
+        if invalidation::invalidates(&parts.method, response.status()) {
+            self.invalidate(response.headers());
+        }
+        fields::strip_hop_by_hop(response.headers_mut());
+        let fwd_status = Some(response.status());
+        let status = CacheStatus { fwd: Some(why), fwd_status, ..CacheStatus::default() };
+        Answer { response, cache: Cache::Bypass, status }
+    }
+
+    /// A write has succeeded: what is stored of its target isn't what the origin has any more
+    /// (RFC 9111 section 4.4).
+    fn invalidate(&self, answer: &HeaderMap) {
+        self.node.store.invalidate(&self.key);
+        let host = self.host.to_str().unwrap_or_default();
+        let Ok(uri) = format!("http://{host}{}", self.target).parse() else {
+            return;
+        };
+        for other in invalidation::targets(&uri, answer) {
+            self.node.store.invalidate(&Key::new(&self.site.name, other.as_str()));
+        }
+    }
+
+    fn fetch(&self, parts: &Parts, held: Option<Arc<Object>>) -> Fetch {
+        Fetch {
+            site: Arc::clone(&self.site),
+            key: self.key,
+            target: self.target.clone(),
+            client: parts.headers.clone(),
+            upstream: forward::fetch(&parts.headers, self.hop()),
+            held,
+        }
+    }
+
+    fn hop(&self) -> Hop<'_> {
+        Hop {
+            client: self.client,
+            host: &self.host,
+            origin_host: self.site.upstream.host(),
+            node: &self.node.name,
+            via: &self.node.via,
+        }
+    }
+
+    /// Says what happened: in the response, the metrics and the log.
+    fn finish(&self, parts: &Parts, answer: Answer, started: Stopwatch) -> Response<Recorded> {
+        let Answer { mut response, cache, status } = answer;
+        let said = status.to_header_value(&self.node.identifier);
+        response.headers_mut().append(CACHE_STATUS, said);
+        response.headers_mut().append(VIA, self.node.via.clone());
+        let reason = status.detail.or(status.fwd.map(Forward::as_str)).unwrap_or("fresh");
+        let record = Record::new(&self.node.metrics, Arc::clone(&self.site), cache, started)
+            .with_line(self.client, (&parts.method, &parts.uri), response.status(), reason);
+        response.map(|content| Recorded::new(content, Some(record)))
+    }
+}
+
+/// Whether a request for something not held wants so little of it that the whole isn't fetched.
+fn asks_for_little(request: caching::Request<'_>) -> bool {
+    *request.method == Method::HEAD
+        || range::requested(request.headers).is_some_and(|_spec| RANGE_REACH_BYTES == 0)
+}
+
+/// Whether a request may have the answer to another one's fetch.
+fn may_share(head: &Head, request: caching::Request<'_>, now: Timestamp) -> bool {
+    head.terms
+        .as_ref()
+        .is_ok_and(|terms| terms.serves(request) && terms.reusable_without_validation(now))
+}
+
+fn from_store(
+    request: caching::Request<'_>,
+    object: Option<Arc<Object>>,
+    age: Duration,
+    now: Timestamp,
+    cache: Cache,
+) -> Answer {
+    let Some(object) = object else {
+        return failed(FetchError::Aborted, Forward::Miss);
+    };
+    let response = deliver::stored(request, &object, age, now);
+    let ttl = Some(object.terms.ttl_secs(now));
+    Answer { response, cache, status: CacheStatus { ttl, ..CacheStatus::default() } }
+}
+
+/// The held object, which the origin has just confirmed.
+fn confirmed(
+    request: caching::Request<'_>,
+    object: &Object,
+    why: Forward,
+    now: Timestamp,
+) -> Answer {
+    let status = CacheStatus {
+        fwd: Some(why),
+        fwd_status: Some(StatusCode::NOT_MODIFIED),
+        ttl: Some(object.terms.ttl_secs(now)),
+        ..CacheStatus::default()
+    };
+    let response = deliver::stored(request, object, object.terms.age(now), now);
+    Answer { response, cache: Cache::Revalidated, status }
+}
+
+/// The held object in place of an origin in trouble, where that is permitted.
+fn stale_instead(
+    request: caching::Request<'_>,
+    held: &Object,
+    trouble: Trouble,
+    detail: &'static str,
+    now: Timestamp,
+) -> Option<Answer> {
+    let age = caching::stale_on_error(&held.terms, trouble, now).ok()?;
+    let status = CacheStatus {
+        fwd: Some(Forward::Stale),
+        fwd_status: match trouble {
+            Trouble::Status(status) => Some(status),
+            Trouble::Unreachable => None,
+        },
+        ttl: Some(held.terms.ttl_secs(now)),
+        detail: Some(detail),
+        ..CacheStatus::default()
+    };
+    let response = deliver::stored(request, held, age, now);
+    Some(Answer { response, cache: Cache::Stale, status })
+}
+
+/// No origin answered and nothing may stand in.
+fn failed(error: FetchError, why: Forward) -> Answer {
+    let status = error.status();
+    let mut response = deliver::text(
+        status,
+        match status {
+            StatusCode::GATEWAY_TIMEOUT => "The origin does not answer in time.\n",
+            StatusCode::SERVICE_UNAVAILABLE => "Too many requests to the origin are under way.\n",
+            StatusCode::PAYLOAD_TOO_LARGE => "The request's body is too long.\n",
+            _ => "The origin does not answer.\n",
+        },
+    );
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    let detail = Some(error.as_str());
+    let status = CacheStatus { fwd: Some(why), detail, ..CacheStatus::default() };
+    Answer { response, cache: Cache::Error, status }
+}
+
+/// RFC 9111 section 5.2.1.7.
+fn only_if_cached() -> Answer {
+    let text = "The cache has no answer that it may use, and was told not to ask for one.\n";
+    let detail = Some("only-if-cached");
+    Answer {
+        response: deliver::text(StatusCode::GATEWAY_TIMEOUT, text),
+        cache: Cache::Error,
+        status: CacheStatus { own_answer: true, detail, ..CacheStatus::default() },
+    }
+}
+
+fn refuse(node: &Node, refusal: Refusal) -> Response<Recorded> {
+    node.metrics.refuse(refusal);
+    let (status, reason, text) = refusal.describe();
+    tracing::debug!(reason, "request refused");
+    let mut response = deliver::text(status, text);
+    if refusal.ends_connection() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        response.headers_mut().insert(http::header::ALLOW, methods);
+    }
+    uncounted(response)
+}
+
+fn health(node: &Node) -> Response<Content> {
+    if node.is_draining() {
+        deliver::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        deliver::text(StatusCode::OK, "ok\n")
+    }
+}
+
+fn uncounted(response: Response<Content>) -> Response<Recorded> {
+    response.map(|content| Recorded::new(content, None))
+}

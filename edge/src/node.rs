@@ -1,0 +1,99 @@
+//! What all requests of an edge share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use kingcdn_config::clock::Clock;
+use kingcdn_config::{Config, Edge, Limits};
+use tokio::runtime::Handle;
+
+use crate::StartError;
+use crate::collapse::Collapse;
+use crate::fill::Budget;
+use crate::record::Metrics;
+use crate::site::Sites;
+use crate::store::Store;
+
+/// The share of the memory that fetches under way may take; the store has the rest.
+const FILLS_SHARE: f64 = 0.25;
+
+/// What all requests of an edge share. Nothing here is behind a lock that a request waits for.
+pub(crate) struct Node {
+    /// The edge's name.
+    pub(crate) name: String,
+    /// The name as a member of `Cache-Status`.
+    pub(crate) identifier: String,
+    /// Our member of `Via`.
+    pub(crate) via: HeaderValue,
+    pub(crate) clock: Clock,
+    /// Fetches and connections to origins run here, whatever thread asks for them.
+    pub(crate) runtime: Handle,
+    pub(crate) store: Store,
+    pub(crate) collapse: Collapse,
+    pub(crate) fill_budget: Budget,
+    pub(crate) sites: ArcSwap<Sites>,
+    pub(crate) limits: ArcSwap<Limits>,
+    pub(crate) metrics: Arc<Metrics>,
+    draining: AtomicBool,
+}
+
+impl Node {
+    pub(crate) fn new(
+        config: &Config,
+        edge: &Edge,
+        clock: Clock,
+        runtime: Handle,
+        metrics: Metrics,
+    ) -> Result<Self, StartError> {
+        let name = edge.name.as_str().to_owned();
+        let via = HeaderValue::try_from(format!("1.1 {name}"))
+            .map_err(|_| StartError::BadName(name.clone()))?;
+        // A token where the grammar permits it, else a string (RFC 9211 section 2, RFC 9651
+        // section 3.3.4: a token doesn't begin with a digit).
+        let identifier = if name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            name.clone()
+        } else {
+            format!("\"{name}\"")
+        };
+        let for_fills = (edge.cache.memory_bytes as f64 * FILLS_SHARE) as u64;
+        let for_store = edge.cache.memory_bytes - for_fills;
+        let sites = Sites::new(config, &metrics, &clock, &runtime, None);
+        metrics.cache_capacity_bytes.with_label_values(&["memory"]).set(for_store.cast_signed());
+        Ok(Self {
+            name,
+            identifier,
+            via,
+            clock,
+            runtime,
+            store: Store::new(for_store, edge.cache.eviction),
+            collapse: Collapse::new(),
+            fill_budget: Budget::new(for_fills),
+            sites: ArcSwap::from_pointee(sites),
+            limits: ArcSwap::from_pointee(edge.limits.clone()),
+            metrics: Arc::new(metrics),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes over the sites and limits of a new configuration.
+    pub(crate) fn reload(&self, config: &Config) {
+        let former = self.sites.load();
+        let sites = Sites::new(config, &self.metrics, &self.clock, &self.runtime, Some(&former));
+        self.sites.store(Arc::new(sites));
+        if let Some(edge) = config.edge(&self.name) {
+            self.limits.store(Arc::new(edge.limits.clone()));
+        }
+    }
+
+    /// From now on health checks fail, so that no new clients are sent here.
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this edge wants no new requests.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

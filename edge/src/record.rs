@@ -1,0 +1,296 @@
+//! One record a request: counters, and a line in the access log.
+//!
+//! All handles are made when a site or the node is set up. Recording a request
+//! is a few additions; no label is looked up.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+use kingcdn_config::clock::Stopwatch;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+use crate::admission::Refusal;
+use crate::cache_status::Cache;
+use crate::content::{Content, EndedEarly};
+use crate::fetch::NotStored;
+
+/// Target of the access log's events.
+const ACCESS: &str = "kingcdn::access";
+
+/// Every metric of an edge.
+pub(crate) struct Metrics {
+    requests: IntCounterVec,
+    bytes: IntCounterVec,
+    origin_requests: IntCounterVec,
+    /// Time from a request's arrival to its answer's last byte handed over, by [`Cache::index`].
+    seconds: [Histogram; Cache::ALL.len()],
+    refused: IntCounterVec,
+    not_stored: IntCounterVec,
+    /// Client connections open now.
+    pub(crate) connections: IntGauge,
+    /// Connections refused because too many were open.
+    pub(crate) connections_refused: IntCounter,
+    /// Connections that ended in an error of the client's making, by reason.
+    pub(crate) connection_errors: IntCounterVec,
+    /// Fetches under way.
+    pub(crate) fills: IntGauge,
+    /// Memory that they take.
+    pub(crate) fill_bytes: IntGauge,
+    /// Bytes held, by tier.
+    pub(crate) cache_bytes: IntGaugeVec,
+    /// Bytes that may be held, by tier.
+    pub(crate) cache_capacity_bytes: IntGaugeVec,
+    /// Keys held, by tier.
+    pub(crate) cache_objects: IntGaugeVec,
+}
+
+/// The metrics of one site, by [`Cache::index`] where there are several.
+pub(crate) struct SiteMetrics {
+    requests: [IntCounter; Cache::ALL.len()],
+    bytes: [IntCounter; Cache::ALL.len()],
+    pub(crate) origin_requests: IntCounter,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let site_cache = &["site", "cache"];
+        let seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "kingcdn_edge_request_seconds",
+                "Time from a request's arrival to the last byte of its answer handed over.",
+            )
+            .buckets(prometheus::exponential_buckets(0.000_1, 2.5, 14)?),
+            &["cache"],
+        )?;
+        registry.register(Box::new(seconds.clone()))?;
+        let metrics = Self {
+            requests: counters(registry, "requests_total", "Requests answered.", site_cache)?,
+            bytes: counters(registry, "bytes_total", "Body bytes sent.", site_cache)?,
+            origin_requests: counters(
+                registry,
+                "origin_requests_total",
+                "Requests sent to origins, repetitions included.",
+                &["site"],
+            )?,
+            seconds: Cache::ALL.map(|cache| seconds.with_label_values(&[cache.as_str()])),
+            refused: counters(registry, "refused_total", "Requests refused.", &["reason"])?,
+            not_stored: counters(
+                registry,
+                "not_stored_total",
+                "Answers that were not stored.",
+                &["reason"],
+            )?,
+            connections: gauge(registry, "connections", "Client connections open now.")?,
+            connections_refused: {
+                let all = counters(
+                    registry,
+                    "connections_refused_total",
+                    "Connections refused because too many were open.",
+                    &[],
+                )?;
+                all.with_label_values::<&str>(&[])
+            },
+            connection_errors: counters(
+                registry,
+                "connection_errors_total",
+                "Connections that ended in an error.",
+                &["reason"],
+            )?,
+            fills: gauge(registry, "fills", "Fetches from origins under way.")?,
+            fill_bytes: gauge(registry, "fill_bytes", "Memory reserved for fetches under way.")?,
+            cache_bytes: gauges(registry, "cache_bytes", "Bytes held, overhead included.")?,
+            cache_capacity_bytes: gauges(registry, "cache_capacity_bytes", "Bytes at most.")?,
+            cache_objects: gauges(registry, "cache_objects", "Keys held.")?,
+        };
+        for refusal in Refusal::ALL {
+            metrics.refused.with_label_values(&[refusal.as_str()]);
+        }
+        Ok(metrics)
+    }
+
+    /// The handles of one site.
+    pub(crate) fn site(&self, name: &str) -> SiteMetrics {
+        let of = |all: &IntCounterVec| {
+            Cache::ALL.map(|cache| all.with_label_values(&[name, cache.as_str()]))
+        };
+        SiteMetrics {
+            requests: of(&self.requests),
+            bytes: of(&self.bytes),
+            origin_requests: self.origin_requests.with_label_values(&[name]),
+        }
+    }
+
+    /// Counts a refused request.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.refused.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// Counts an answer that isn't stored.
+    pub(crate) fn not_stored(&self, reason: NotStored) {
+        self.not_stored.with_label_values(&[reason.as_str()]).inc();
+    }
+}
+
+impl SiteMetrics {
+    /// Requests answered, of one kind.
+    pub(crate) fn requests(&self, cache: Cache) -> u64 {
+        self.requests[cache.index()].get()
+    }
+
+    /// Body bytes sent, of one kind.
+    pub(crate) fn bytes(&self, cache: Cache) -> u64 {
+        self.bytes[cache.index()].get()
+    }
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
+    let all = IntCounterVec::new(Opts::new(format!("kingcdn_edge_{name}"), help), labels)?;
+    registry.register(Box::new(all.clone()))?;
+    Ok(all)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new(format!("kingcdn_edge_{name}"), help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    let all = IntGaugeVec::new(Opts::new(format!("kingcdn_edge_{name}"), help), &["tier"])?;
+    registry.register(Box::new(all.clone()))?;
+    Ok(all)
+}
+
+/// What happened to one request. Counted and logged when it is dropped: when the answer has been
+/// handed over, or can't be any more.
+pub(crate) struct Record {
+    metrics: Arc<Metrics>,
+    site: Arc<crate::site::Site>,
+    cache: Cache,
+    started: Stopwatch,
+    bytes: u64,
+    complete: bool,
+    line: Option<Box<Line>>,
+}
+
+/// What only the access log wants to know.
+struct Line {
+    client: IpAddr,
+    method: Method,
+    uri: Uri,
+    status: StatusCode,
+    reason: &'static str,
+}
+
+impl Record {
+    pub(crate) fn new(
+        metrics: &Arc<Metrics>,
+        site: Arc<crate::site::Site>,
+        cache: Cache,
+        started: Stopwatch,
+    ) -> Self {
+        let metrics = Arc::clone(metrics);
+        Self { metrics, site, cache, started, bytes: 0, complete: false, line: None }
+    }
+
+    /// Adds what the access log wants to know, where there is one.
+    pub(crate) fn with_line(
+        mut self,
+        client: IpAddr,
+        (method, uri): (&Method, &Uri),
+        status: StatusCode,
+        reason: &'static str,
+    ) -> Self {
+        if tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
+            let (method, uri) = (method.clone(), uri.clone());
+            self.line = Some(Box::new(Line { client, method, uri, status, reason }));
+        }
+        self
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let (index, site) = (self.cache.index(), &self.site.metrics);
+        site.requests[index].inc();
+        site.bytes[index].inc_by(self.bytes);
+        self.metrics.seconds[index].observe(seconds);
+        let Some(line) = &self.line else { return };
+        tracing::info!(
+            target: ACCESS,
+            site = self.site.name,
+            client = %line.client,
+            method = line.method.as_str(),
+            target = %line.uri,
+            status = line.status.as_u16(),
+            cache = self.cache.as_str(),
+            reason = line.reason,
+            bytes = self.bytes,
+            ms = seconds * 1000.0,
+            complete = self.complete,
+        );
+    }
+}
+
+/// The body of an answer, with the record that it fills in on its way out.
+pub(crate) struct Recorded {
+    content: Content,
+    /// None for what isn't counted by site.
+    record: Option<Record>,
+}
+
+impl Recorded {
+    pub(crate) fn new(content: Content, mut record: Option<Record>) -> Self {
+        if let Some(record) = &mut record {
+            record.complete = content.is_end();
+        }
+        Self { content, record }
+    }
+}
+
+impl Body for Recorded {
+    type Data = Bytes;
+    type Error = EndedEarly;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, EndedEarly>>> {
+        let this = &mut *self;
+        let polled = this.content.poll_frame(cx);
+        if let Some(record) = &mut this.record {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => {
+                    record.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                    record.complete = this.content.is_end();
+                }
+                Poll::Ready(None) => record.complete = true,
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.content.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.content.size_hint()
+    }
+}

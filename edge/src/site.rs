@@ -1,0 +1,161 @@
+//! Sites: whose request this is, and what its owner wants.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use kingcdn_config::clock::{Clock, Timestamp};
+use kingcdn_config::{self as config, Config};
+use tokio::runtime::Handle;
+
+use crate::caching::{Cookies, Policy};
+use crate::record::{Metrics, SiteMetrics};
+use crate::upstream::Upstream;
+
+/// One site.
+pub(crate) struct Site {
+    pub(crate) name: String,
+    /// What may be done with its answers.
+    pub(crate) policy: Policy,
+    /// Its origins.
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) metrics: SiteMetrics,
+    /// How often clients' wishes for a fresh copy may reach the origin.
+    pub(crate) client_refreshes: RateLimit,
+}
+
+/// All sites, by host.
+pub(crate) struct Sites {
+    by_host: HashMap<String, Arc<Site>>,
+    all: Vec<Arc<Site>>,
+}
+
+impl Sites {
+    /// The sites of `config`. Those that talk to the same origins as one of `former`, in the
+    /// same way, go on using its connections.
+    pub(crate) fn new(
+        config: &Config,
+        metrics: &Metrics,
+        clock: &Clock,
+        runtime: &Handle,
+        former: Option<&Self>,
+    ) -> Self {
+        let mut by_host = HashMap::new();
+        let mut all = Vec::with_capacity(config.sites.len());
+        for site in &config.sites {
+            let built = Arc::new(Site::new(site, metrics, clock, runtime, former));
+            for host in &site.hosts {
+                by_host.insert(host.as_str().to_owned(), Arc::clone(&built));
+            }
+            all.push(built);
+        }
+        Self { by_host, all }
+    }
+
+    /// The site that has this host, in upper or lower case.
+    pub(crate) fn find(&self, host: &str) -> Option<&Arc<Site>> {
+        self.by_host.get(host).or_else(|| self.by_host.get(&host.to_ascii_lowercase()))
+    }
+
+    /// All of them, in the configuration's order.
+    pub(crate) fn all(&self) -> &[Arc<Site>] {
+        &self.all
+    }
+}
+
+impl Site {
+    fn new(
+        site: &config::Site,
+        metrics: &Metrics,
+        clock: &Clock,
+        runtime: &Handle,
+        former: Option<&Sites>,
+    ) -> Self {
+        let name = site.name.as_str();
+        let metrics = metrics.site(name);
+        let kept = former
+            .and_then(|sites| sites.all.iter().find(|former| former.name == name))
+            .filter(|former| former.upstream.is(&site.origins, &site.upstream))
+            .map(|former| Arc::clone(&former.upstream));
+        let upstream = kept.unwrap_or_else(|| {
+            let sent = metrics.origin_requests.clone();
+            let upstream =
+                Upstream::new(&site.origins, &site.upstream, clock.clone(), runtime, sent);
+            Arc::new(upstream)
+        });
+        Self {
+            name: name.to_owned(),
+            policy: policy(&site.cache),
+            upstream,
+            metrics,
+            client_refreshes: RateLimit::new(CLIENT_REFRESH_EVERY_MS, CLIENT_REFRESH_BURST),
+        }
+    }
+}
+
+/// Clients that insist on a fresh copy (`Cache-Control: no-cache` and the like) are obeyed this
+/// often per site: a person who presses reload gets what he wants, a crowd can't reach the origin.
+const CLIENT_REFRESH_EVERY_MS: i64 = 1000;
+/// So many of them may come at once.
+const CLIENT_REFRESH_BURST: i64 = 10;
+
+fn policy(cache: &config::SiteCache) -> Policy {
+    Policy {
+        default_ttl: cache.default_ttl,
+        stale_if_error: cache.stale_if_error,
+        stale_while_revalidate: cache.stale_while_revalidate,
+        heuristic: cache.heuristic,
+        cookies: match cache.cookies {
+            config::Cookies::Pass => Cookies::Pass,
+            config::Cookies::Store => Cookies::Store,
+            config::Cookies::Strip => Cookies::Strip,
+        },
+        ..Policy::default()
+    }
+}
+
+/// So many events in a time, a few more in a burst (the generic cell rate algorithm).
+pub(crate) struct RateLimit {
+    every_ms: i64,
+    burst: i64,
+    /// When the next event would be due if all had kept their distance.
+    due_ms: AtomicI64,
+}
+
+impl RateLimit {
+    const fn new(every_ms: i64, burst: i64) -> Self {
+        Self { every_ms, burst, due_ms: AtomicI64::new(i64::MIN) }
+    }
+
+    /// Whether one more event is permitted now; if so, it has happened.
+    pub(crate) fn permits(&self, now: Timestamp) -> bool {
+        let now = now.as_millis();
+        let ahead = self.every_ms * self.burst;
+        self.due_ms
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| {
+                let due = due.max(now).saturating_add(self.every_ms);
+                (due <= now.saturating_add(ahead)).then_some(due)
+            })
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_permitted_and_then_one_at_a_time() {
+        let limit = RateLimit::new(1000, 3);
+        let permitted = |secs| limit.permits(Timestamp::from_secs(secs));
+        assert_eq!(
+            [permitted(9), permitted(9), permitted(9), permitted(9)],
+            [true, true, true, false]
+        );
+        assert_eq!([permitted(10), permitted(10)], [true, false]);
+        assert_eq!(
+            [permitted(99), permitted(99), permitted(99), permitted(99)],
+            [true, true, true, false]
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! What an edge says of itself: `/status`, and the gauges that somebody must set.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kingcdn_config::clock::Stopwatch;
+use kingcdn_config::status::{CacheStatus, EdgeStatus, Load, SiteStatus};
+use tokio::sync::watch;
+
+use crate::accept::stopped;
+use crate::cache_status::Cache;
+use crate::node::Node;
+use crate::record::SiteMetrics;
+
+/// How often the store is maintained and the gauges are set.
+const TICK: Duration = Duration::from_millis(100);
+/// Rates are over so much time.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// What answers count as the cache's own.
+const FROM_CACHE: [Cache; 3] = [Cache::Hit, Cache::Stale, Cache::Revalidated];
+
+/// Looks at a node now and then.
+pub(crate) struct Observer {
+    node: Arc<Node>,
+    started: Stopwatch,
+    rates: Arc<Mutex<Rates>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Rates {
+    requests_per_second: f64,
+    bytes_per_second: f64,
+}
+
+/// Requests and bytes since the start, at some moment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    requests: u64,
+    bytes: u64,
+}
+
+impl Observer {
+    /// Looks at `node` until `stop`.
+    pub(crate) fn start(node: Arc<Node>, stop: watch::Receiver<bool>) -> Self {
+        let started = Stopwatch::start();
+        let rates = Arc::<Mutex<Rates>>::default();
+        node.runtime.spawn(observe(Arc::clone(&node), Arc::clone(&rates), stop));
+        Self { node, started, rates }
+    }
+
+    /// The `/status` document.
+    pub(crate) fn status(&self) -> EdgeStatus {
+        let node = &self.node;
+        let rates = *self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        EdgeStatus {
+            node: node.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            draining: node.is_draining(),
+            load: Load {
+                connections: node.metrics.connections.get().try_into().unwrap_or(0),
+                requests_per_second: rates.requests_per_second,
+                bytes_per_second: rates.bytes_per_second,
+                fills: node.metrics.fills.get().try_into().unwrap_or(0),
+            },
+            cache: CacheStatus {
+                memory_bytes: node.store.held_bytes(),
+                memory_capacity_bytes: node.store.capacity_bytes(),
+                objects: node.store.keys(),
+            },
+            sites: node
+                .sites
+                .load()
+                .all()
+                .iter()
+                .map(|site| site_status(&site.name, &site.metrics))
+                .collect(),
+        }
+    }
+}
+
+fn site_status(name: &str, metrics: &SiteMetrics) -> SiteStatus {
+    let sum = |kinds: &[Cache], of: fn(&SiteMetrics, Cache) -> u64| -> u64 {
+        kinds.iter().map(|&cache| of(metrics, cache)).sum()
+    };
+    let requests = sum(&Cache::ALL, SiteMetrics::requests);
+    let bytes = sum(&Cache::ALL, SiteMetrics::bytes);
+    SiteStatus {
+        site: name.to_owned(),
+        requests,
+        hit_ratio: ratio(sum(&FROM_CACHE, SiteMetrics::requests), requests),
+        byte_hit_ratio: ratio(sum(&FROM_CACHE, SiteMetrics::bytes), bytes),
+        origin_requests: metrics.origin_requests.get(),
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+async fn observe(node: Arc<Node>, rates: Arc<Mutex<Rates>>, stop: watch::Receiver<bool>) {
+    let mut stopping = pin!(stopped(stop));
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut since = Stopwatch::start();
+    let mut before = totals(&node);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = &mut stopping => return,
+        }
+        node.store.maintain();
+        set_gauges(&node);
+        let elapsed = since.elapsed();
+        if elapsed >= WINDOW {
+            let now = totals(&node);
+            let per_second =
+                |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed.as_secs_f64();
+            *rates.lock().unwrap_or_else(PoisonError::into_inner) = Rates {
+                requests_per_second: per_second(now.requests, before.requests),
+                bytes_per_second: per_second(now.bytes, before.bytes),
+            };
+            (since, before) = (Stopwatch::start(), now);
+        }
+    }
+}
+
+fn set_gauges(node: &Node) {
+    let metrics = &node.metrics;
+    let memory = &["memory"];
+    metrics.cache_bytes.with_label_values(memory).set(node.store.held_bytes().cast_signed());
+    metrics.cache_objects.with_label_values(memory).set(node.store.keys().cast_signed());
+    metrics.fill_bytes.set(node.fill_budget.used_bytes().cast_signed());
+}
+
+fn totals(node: &Node) -> Totals {
+    node.sites.load().all().iter().fold(Totals::default(), |mut sum, site| {
+        for cache in Cache::ALL {
+            sum.requests += site.metrics.requests(cache);
+            sum.bytes += site.metrics.bytes(cache);
+        }
+        sum
+    })
+}

@@ -1,0 +1,172 @@
+//! The store: what the edge keeps.
+//!
+//! One tier so far: memory, held by moka and weighed in bytes. Everything that
+//! the store hands out is an immutable [`Object`] behind an `Arc`; nothing of
+//! it is locked while it is served, and eviction never takes bytes away from
+//! somebody who reads them.
+
+mod object;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use kingcdn_config::Eviction;
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+
+pub(crate) use self::object::{Object, Slices};
+use crate::caching::{self, Held, Request};
+use crate::key::Key;
+
+/// Variants (RFC 9111 section 4.1) that one key may have; the oldest goes when one more comes.
+const VARIANTS_MAX: usize = 32;
+
+/// What the edge keeps.
+pub(crate) struct Store {
+    memory: moka::sync::Cache<Key, Arc<Variants>>,
+    capacity_bytes: u64,
+}
+
+/// All variants of one key, the newest last. Never empty.
+struct Variants(Vec<Arc<Object>>);
+
+/// What the store has for a request.
+pub(crate) enum Lookup {
+    /// Nothing of this key.
+    Nothing,
+    /// Variants of this key, none of which serves this request.
+    OtherVariants,
+    /// This one.
+    Found(Arc<Object>),
+}
+
+impl Lookup {
+    /// As the caching rules see it.
+    pub(crate) fn held(&self) -> Held<'_> {
+        match self {
+            Self::Nothing => Held::Nothing,
+            Self::OtherVariants => Held::OtherVariants,
+            Self::Found(object) => Held::This(&object.terms),
+        }
+    }
+
+    /// The object, where one was found.
+    pub(crate) fn object(self) -> Option<Arc<Object>> {
+        match self {
+            Self::Found(object) => Some(object),
+            Self::Nothing | Self::OtherVariants => None,
+        }
+    }
+}
+
+impl Store {
+    /// An empty store for `capacity_bytes`, objects' overhead included.
+    pub(crate) fn new(capacity_bytes: u64, eviction: Eviction) -> Self {
+        let policy = match eviction {
+            Eviction::Lfu => EvictionPolicy::tiny_lfu(),
+            Eviction::Lru => EvictionPolicy::lru(),
+        };
+        let memory = moka::sync::Cache::builder()
+            .max_capacity(capacity_bytes)
+            .weigher(|_, variants: &Arc<Variants>| variants.weight_bytes())
+            .eviction_policy(policy)
+            .build();
+        Self { memory, capacity_bytes }
+    }
+
+    /// The largest body that is kept. A larger one would push out a large share of all the rest.
+    pub(crate) fn object_max_bytes(&self) -> u64 {
+        (self.capacity_bytes / 8).min(u64::from(u32::MAX) / VARIANTS_MAX as u64)
+    }
+
+    /// What there is for `request`.
+    pub(crate) fn lookup(&self, key: &Key, request: Request<'_>) -> Lookup {
+        let Some(variants) = self.memory.get(key) else {
+            return Lookup::Nothing;
+        };
+        let newest_first = variants.0.iter().rev();
+        match caching::select(newest_first.clone().map(|object| &object.terms), request) {
+            Some(index) => match newest_first.clone().nth(index) {
+                Some(object) => Lookup::Found(Arc::clone(object)),
+                None => Lookup::OtherVariants,
+            },
+            None => Lookup::OtherVariants,
+        }
+    }
+
+    /// Keeps `object`, in place of those variants that serve the request that fetched it.
+    pub(crate) fn insert(&self, key: Key, object: Arc<Object>, request: Request<'_>) {
+        self.replace(key, Some(object), |held| held.terms.serves(request));
+    }
+
+    /// Puts `newer` in the place of `older`, which it was made from. Where `older` is gone by
+    /// now, so is `newer`: somebody invalidated it meanwhile.
+    pub(crate) fn refresh(&self, key: Key, older: &Arc<Object>, newer: Arc<Object>) {
+        self.memory.entry(key).and_compute_with(|entry| {
+            let Some(entry) = entry else { return Op::Nop };
+            let mut variants = entry.into_value().0.clone();
+            match variants.iter_mut().find(|held| Arc::ptr_eq(held, older)) {
+                Some(place) => *place = newer,
+                None => return Op::Nop,
+            }
+            Op::Put(Arc::new(Variants(variants)))
+        });
+    }
+
+    /// Forgets one variant.
+    pub(crate) fn forget(&self, key: Key, object: &Arc<Object>) {
+        self.replace(key, None, |held| Arc::ptr_eq(held, object));
+    }
+
+    /// Forgets every variant of `key`.
+    pub(crate) fn invalidate(&self, key: &Key) {
+        self.memory.invalidate(key);
+    }
+
+    /// Drops what `replaced` names and adds `object`, as one step for everybody who looks.
+    fn replace(
+        &self,
+        key: Key,
+        object: Option<Arc<Object>>,
+        replaced: impl Fn(&Arc<Object>) -> bool,
+    ) {
+        self.memory.entry(key).and_compute_with(|entry| {
+            let mut variants = entry.map(|held| held.into_value().0.clone()).unwrap_or_default();
+            variants.retain(|held| !replaced(held));
+            variants.extend(object);
+            if variants.len() > VARIANTS_MAX {
+                variants.remove(0);
+            }
+            if variants.is_empty() { Op::Remove } else { Op::Put(Arc::new(Variants(variants))) }
+        });
+    }
+
+    /// Evicts what is over the capacity. moka has no thread of its own: call this regularly, off
+    /// the request's path.
+    pub(crate) fn maintain(&self) {
+        self.memory.run_pending_tasks();
+    }
+
+    /// Bytes held, overhead included, as of the last [`Store::maintain`].
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.memory.weighted_size()
+    }
+
+    /// Bytes that may be held.
+    pub(crate) fn capacity_bytes(&self) -> u64 {
+        self.capacity_bytes
+    }
+
+    /// Keys held, as of the last [`Store::maintain`].
+    pub(crate) fn keys(&self) -> u64 {
+        self.memory.entry_count()
+    }
+}
+
+impl Variants {
+    fn weight_bytes(&self) -> u32 {
+        let bytes: usize = self.0.iter().map(|object| object.weight_bytes()).sum();
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,138 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use kingcdn_config::clock::Timestamp;
+
+use super::*;
+use crate::caching::{Policy, Response, Times, judge};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    let pair = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    lines.iter().map(pair).collect()
+}
+
+fn get(headers: &HeaderMap) -> Request<'_> {
+    Request { method: &Method::GET, headers }
+}
+
+/// An answer to a request with these fields, fresh for a minute.
+fn object(request: &HeaderMap, vary: &'static str, body: &[u8]) -> Arc<Object> {
+    let headers = fields(&[("cache-control", "max-age=60"), ("vary", vary)]);
+    let response = Response { status: StatusCode::OK, headers: &headers };
+    let times = Times { request: NOW, response: NOW };
+    let terms = judge(get(request), response, times, &Policy::default()).unwrap();
+    let body = Slices::gather([Bytes::copy_from_slice(body)], body.len());
+    Arc::new(Object { status: StatusCode::OK, headers, terms, body })
+}
+
+fn text(found: Lookup) -> Option<Vec<u8>> {
+    found.object().map(|object| object.body.piece(&(0..u64::MAX)).to_vec())
+}
+
+#[test]
+fn each_variant_answers_its_own_requests() {
+    let store = Store::new(1 << 20, Eviction::Lru);
+    let key = Key::new("site", "/");
+    let (english, korean) =
+        (fields(&[("accept-language", "en")]), fields(&[("accept-language", "ko")]));
+    assert!(matches!(store.lookup(&key, get(&english)), Lookup::Nothing));
+    store.insert(key, object(&english, "accept-language", b"hello"), get(&english));
+    assert!(matches!(store.lookup(&key, get(&korean)), Lookup::OtherVariants));
+    store.insert(key, object(&korean, "accept-language", b"annyeong"), get(&korean));
+    assert_eq!(text(store.lookup(&key, get(&english))).unwrap(), b"hello");
+    assert_eq!(text(store.lookup(&key, get(&korean))).unwrap(), b"annyeong");
+    store.insert(key, object(&english, "accept-language", b"hi"), get(&english));
+    assert_eq!(text(store.lookup(&key, get(&english))).unwrap(), b"hi");
+    assert_eq!(text(store.lookup(&key, get(&korean))).unwrap(), b"annyeong");
+    store.invalidate(&key);
+    assert!(matches!(store.lookup(&key, get(&korean)), Lookup::Nothing));
+}
+
+#[test]
+fn a_key_has_a_bounded_number_of_variants() {
+    let store = Store::new(1 << 24, Eviction::Lru);
+    let key = Key::new("site", "/");
+    for number in 0..10 * VARIANTS_MAX {
+        let mut request = HeaderMap::new();
+        request.insert("x-variant", HeaderValue::from(number));
+        store.insert(key, object(&request, "x-variant", b"."), get(&request));
+    }
+    assert_eq!(store.memory.get(&key).unwrap().0.len(), VARIANTS_MAX);
+}
+
+#[test]
+fn a_refresh_replaces_just_what_it_was_made_from() {
+    let store = Store::new(1 << 20, Eviction::Lru);
+    let (key, request) = (Key::new("site", "/"), HeaderMap::new());
+    let (first, second) = (object(&request, "", b"1"), object(&request, "", b"2"));
+    store.insert(key, Arc::clone(&first), get(&request));
+    store.refresh(key, &first, Arc::clone(&second));
+    assert_eq!(text(store.lookup(&key, get(&request))).unwrap(), b"2");
+    store.refresh(key, &first, Arc::clone(&first));
+    assert_eq!(text(store.lookup(&key, get(&request))).unwrap(), b"2", "too late");
+    store.invalidate(&key);
+    store.refresh(key, &second, Arc::clone(&second));
+    assert!(matches!(store.lookup(&key, get(&request)), Lookup::Nothing), "gone stays gone");
+}
+
+#[test]
+fn what_is_forgotten_leaves_nothing_behind() {
+    let store = Store::new(1 << 20, Eviction::Lru);
+    let (key, request) = (Key::new("site", "/"), HeaderMap::new());
+    let held = object(&request, "", b"1");
+    store.insert(key, Arc::clone(&held), get(&request));
+    store.forget(key, &object(&request, "", b"1"));
+    assert!(matches!(store.lookup(&key, get(&request)), Lookup::Found(_)), "not this one");
+    store.forget(key, &held);
+    store.maintain();
+    assert_eq!(store.keys(), 0);
+}
+
+#[test]
+fn the_capacity_holds_overhead_included() {
+    for eviction in [Eviction::Lfu, Eviction::Lru] {
+        let capacity = 1 << 20;
+        let store = Store::new(capacity, eviction);
+        let request = HeaderMap::new();
+        for number in 0..10_000 {
+            let key = Key::new("site", &format!("/{number}"));
+            store.insert(key, object(&request, "", &[0; 100]), get(&request));
+        }
+        store.maintain();
+        assert!(store.held_bytes() <= capacity, "{eviction:?}: {}", store.held_bytes());
+        let weight = object(&request, "", &[0; 100]).weight_bytes() as u64;
+        assert!(store.keys() >= capacity / weight / 2, "{eviction:?}: {}", store.keys());
+    }
+}
+
+#[test]
+fn lfu_keeps_what_is_asked_for_often_and_lru_what_was_asked_for_last() {
+    let survives = |eviction| {
+        let store = Store::new(1 << 20, eviction);
+        let request = HeaderMap::new();
+        let ask = |name: &str| {
+            let key = Key::new("site", name);
+            let found = matches!(store.lookup(&key, get(&request)), Lookup::Found(_));
+            if !found {
+                store.insert(key, object(&request, "", &[0; 1000]), get(&request));
+            }
+            store.maintain();
+            found
+        };
+        // moka counts requests only once the cache is half full.
+        for number in 0..500 {
+            ask(&format!("/first/{number}"));
+        }
+        for _ in 0..50 {
+            ask("/popular");
+        }
+        // More than fits, each asked for once.
+        for number in 0..600 {
+            ask(&format!("/once/{number}"));
+        }
+        ask("/popular")
+    };
+    assert!(survives(Eviction::Lfu));
+    assert!(!survives(Eviction::Lru));
+}

@@ -1,0 +1,158 @@
+//! Talking to a site's origins: connections, time-outs, retries.
+//!
+//! The connections belong to the process's runtime and not to the thread that
+//! a client happens to be on: any thread may use any of them.
+
+mod body;
+mod origin;
+mod pool;
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use kingcdn_config::clock::Clock;
+use kingcdn_config::{OriginUrl, Upstream as Settings};
+use prometheus::IntCounter;
+use tokio::runtime::Handle;
+
+pub(crate) use self::body::{AnswerBody, RequestBody};
+use self::origin::Origin;
+
+/// All origins of a site.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    origins: Vec<Arc<Origin>>,
+    settings: Settings,
+    clock: Clock,
+    /// Requests sent, retries included.
+    sent: IntCounter,
+}
+
+/// Why there is no answer from any origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FetchError {
+    /// Its name has no address, or nobody accepts the connection there.
+    #[error("the origin can't be reached")]
+    Unreachable,
+    /// The connection wasn't open in time.
+    #[error("the origin didn't accept the connection in time")]
+    ConnectTimeout,
+    /// The answer's head wasn't there in time.
+    #[error("the origin didn't answer in time")]
+    FirstByteTimeout,
+    /// It did not accept connections in time a moment ago; not tried again yet.
+    #[error("the origin didn't accept connections a moment ago")]
+    Resting,
+    /// It closed the connection, or said what isn't HTTP.
+    #[error("the origin broke off or didn't speak HTTP")]
+    Protocol,
+    /// As many connections as the site permits are busy.
+    #[error("all connections to the origin are busy")]
+    Busy,
+    /// The client's body was longer than permitted.
+    #[error("the request's body is too long")]
+    RequestTooLong,
+    /// The fetch was given up before its answer began.
+    #[error("the fetch was given up")]
+    Aborted,
+}
+
+impl FetchError {
+    /// What a client is told.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::ConnectTimeout | Self::FirstByteTimeout | Self::Resting => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Self::Unreachable | Self::Protocol | Self::Aborted => StatusCode::BAD_GATEWAY,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RequestTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+        }
+    }
+
+    /// The reason in `Cache-Status`, the log and the metric.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "origin-unreachable",
+            Self::ConnectTimeout => "origin-connect-timeout",
+            Self::FirstByteTimeout => "origin-first-byte-timeout",
+            Self::Resting => "origin-resting",
+            Self::Protocol => "origin-protocol-error",
+            Self::Busy => "origin-busy",
+            Self::RequestTooLong => "request-too-long",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl Upstream {
+    /// Origins in the order in which they are tried. Their connections run on `runtime`.
+    pub(crate) fn new(
+        urls: &[OriginUrl],
+        settings: &Settings,
+        clock: Clock,
+        runtime: &Handle,
+        sent: IntCounter,
+    ) -> Self {
+        let origins = urls
+            .iter()
+            .map(|url| Arc::new(Origin::new(url.clone(), settings, clock.clone(), runtime.clone())))
+            .collect();
+        Self { origins, settings: settings.clone(), clock, sent }
+    }
+
+    /// Whether this talks to `urls` as `settings` say; then a reload can keep it.
+    pub(crate) fn is(&self, urls: &[OriginUrl], settings: &Settings) -> bool {
+        self.settings == *settings && self.origins.iter().map(|origin| origin.url()).eq(urls)
+    }
+
+    /// The `Host` that origins get in place of the client's.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.settings.host.as_ref().map(|host| host.as_str())
+    }
+
+    /// Sends a request to the first origin that answers it.
+    ///
+    /// A safe request without a body goes on to the next origin after any trouble, 502, 503 and
+    /// 504 included; any other only while nothing of it has been sent.
+    pub(crate) async fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<AnswerBody>, FetchError> {
+        let repeatable = request.method().is_safe() && request.body().is_empty();
+        let (parts, body) = request.into_parts();
+        let mut next_body = Some(body);
+        let mut last = Err(FetchError::Resting);
+        for origin in self.in_order() {
+            let Some(body) = next_body.take() else { break };
+            let attempt = Request::from_parts(parts.clone(), body);
+            let (answer, unsent) = origin.send(attempt, repeatable, &self.sent).await;
+            match answer {
+                Ok(answer) if repeatable && is_gateway_trouble(answer.status()) => {
+                    last = Ok(answer);
+                }
+                Ok(answer) => return Ok(answer),
+                // An earlier origin's 503 is a better answer than none at all.
+                Err(error) if last.is_err() => last = Err(error),
+                Err(_) => {}
+            }
+            next_body = if repeatable { Some(RequestBody::Empty) } else { unsent };
+        }
+        last
+    }
+
+    /// The origins that worked last time first, each part in the configured order.
+    fn in_order(&self) -> impl Iterator<Item = &Arc<Origin>> {
+        let now = self.clock.now();
+        let (well, troubled): (Vec<_>, Vec<_>) =
+            self.origins.iter().partition(|origin| !origin.is_troubled(now));
+        well.into_iter().chain(troubled)
+    }
+}
+
+fn is_gateway_trouble(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}

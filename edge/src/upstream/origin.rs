@@ -1,0 +1,247 @@
+//! One origin.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use kingcdn_config::clock::{Clock, Timestamp};
+use kingcdn_config::{OriginHost, OriginUrl, Upstream as Settings};
+use prometheus::IntCounter;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::FetchError;
+use super::body::{AnswerBody, RequestBody, TooLong};
+use super::pool::{Connection, Pool};
+use crate::stall::StallLimited;
+
+/// How long an origin that didn't accept a connection in time is left alone.
+const REST: Duration = Duration::from_secs(5);
+/// How long an origin that failed is tried after the others.
+const TROUBLED_FOR: Duration = Duration::from_secs(5);
+/// Bytes of an answer's head that are taken.
+const ANSWER_HEAD_MAX_BYTES: usize = 128 * 1024;
+
+/// One origin: its connections, and whether it worked lately.
+pub(super) struct Origin {
+    url: OriginUrl,
+    settings: Settings,
+    clock: Clock,
+    runtime: Handle,
+    idle: Pool,
+    connections: Arc<Semaphore>,
+    troubled_until: AtomicI64,
+    resting_until: AtomicI64,
+}
+
+/// A request that wasn't answered, and itself where nothing of it had been sent.
+struct Unanswered {
+    error: FetchError,
+    request: Option<Request<RequestBody>>,
+}
+
+impl Origin {
+    pub(super) fn new(url: OriginUrl, settings: &Settings, clock: Clock, runtime: Handle) -> Self {
+        Self {
+            url,
+            settings: settings.clone(),
+            clock,
+            runtime,
+            idle: Pool::default(),
+            connections: Arc::new(Semaphore::new(settings.connections)),
+            troubled_until: AtomicI64::new(i64::MIN),
+            resting_until: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    pub(super) fn url(&self) -> &OriginUrl {
+        &self.url
+    }
+
+    /// Whether it failed a moment ago.
+    pub(super) fn is_troubled(&self, now: Timestamp) -> bool {
+        now.as_millis() < self.troubled_until.load(Ordering::Relaxed)
+    }
+
+    /// Sends `request`. Where it fails before any of it was sent, the body comes back.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        repeatable: bool,
+        sent: &IntCounter,
+    ) -> (Result<Response<AnswerBody>, FetchError>, Option<RequestBody>) {
+        match self.try_send(request, repeatable, sent).await {
+            Ok(answer) => {
+                self.troubled_until.store(i64::MIN, Ordering::Relaxed);
+                (Ok(answer), None)
+            }
+            Err(Unanswered { error, request }) => {
+                let until = self.clock.now().plus(TROUBLED_FOR);
+                self.troubled_until.store(until.as_millis(), Ordering::Relaxed);
+                tracing::warn!(origin = %self.url, reason = error.as_str(), "{error}");
+                (Err(error), request.map(Request::into_body))
+            }
+        }
+    }
+
+    async fn try_send(
+        self: &Arc<Self>,
+        mut request: Request<RequestBody>,
+        repeatable: bool,
+        sent: &IntCounter,
+    ) -> Result<Response<AnswerBody>, Unanswered> {
+        let idle = self.idle.take(repeatable, self.clock.now());
+        if let Some(sender) = idle {
+            let permit = match self.permit().await {
+                Ok(permit) => permit,
+                Err(error) => {
+                    return Err(Unanswered { error, request: Some(request) });
+                }
+            };
+            // The origin may close an idle connection just as a request is on its way. That
+            // request is sent once more, on a new connection, if it is known or allowed to have
+            // had no effect.
+            let again = repeatable.then(|| bodiless(&request));
+            sent.inc();
+            match self.exchange(Connection { sender, permit }, request).await {
+                Err(Unanswered { error: FetchError::Protocol, request: unsent }) => {
+                    let Some(next) = unsent.or(again) else {
+                        return Err(Unanswered { error: FetchError::Protocol, request: None });
+                    };
+                    request = next;
+                }
+                other => return other,
+            }
+        }
+        match self.connect().await {
+            Ok(connection) => {
+                sent.inc();
+                self.exchange(connection, request).await
+            }
+            Err(error) => Err(Unanswered { error, request: Some(request) }),
+        }
+    }
+
+    /// A share of the connections that the origin may have at once.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, FetchError> {
+        let permit = Arc::clone(&self.connections).acquire_owned();
+        match timeout(self.settings.connect_timeout, permit).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(FetchError::Busy),
+        }
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<Connection, FetchError> {
+        let now = self.clock.now().as_millis();
+        if now < self.resting_until.load(Ordering::Relaxed) {
+            return Err(FetchError::Resting);
+        }
+        let permit = self.permit().await?;
+        let limit = self.settings.connect_timeout;
+        let Ok(stream) = timeout(limit, self.open()).await else {
+            let until = self.clock.now().plus(REST).as_millis();
+            self.resting_until.store(until, Ordering::Relaxed);
+            return Err(FetchError::ConnectTimeout);
+        };
+        let stream = stream.map_err(|error| {
+            tracing::debug!(origin = %self.url, %error, "no connection");
+            FetchError::Unreachable
+        })?;
+        let io = TokioIo::new(StallLimited::new(stream, self.settings.idle_timeout));
+        let (sender, connection) = http1::Builder::new()
+            .max_header_size(ANSWER_HEAD_MAX_BYTES)
+            .handshake(io)
+            .await
+            .map_err(|_error| FetchError::Protocol)?;
+        self.runtime.spawn(async move {
+            // Whoever uses the connection sees its errors.
+            let _seen_there = connection.await;
+        });
+        Ok(Connection { sender, permit })
+    }
+
+    async fn open(&self) -> io::Result<TcpStream> {
+        let stream = match &self.url.host {
+            OriginHost::Name(name) => TcpStream::connect((name.as_str(), self.url.port)).await?,
+            OriginHost::Address(address) => TcpStream::connect((*address, self.url.port)).await?,
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn exchange(
+        self: &Arc<Self>,
+        mut connection: Connection,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<AnswerBody>, Unanswered> {
+        let body_sent = request.body_mut().ended();
+        let limit = self.settings.first_byte_timeout;
+        let overdue = async {
+            body_sent.await;
+            tokio::time::sleep(limit).await;
+        };
+        let answer = tokio::select! {
+            answer = connection.sender.try_send_request(request) => answer,
+            () = overdue => {
+                return Err(Unanswered { error: FetchError::FirstByteTimeout, request: None });
+            }
+        };
+        match answer {
+            Ok(answer) => {
+                self.keep_when_done(connection);
+                let idle_timeout = self.settings.idle_timeout;
+                Ok(answer.map(|body: Incoming| AnswerBody::new(body, idle_timeout)))
+            }
+            Err(mut failed) => {
+                let error = classify(failed.error());
+                Err(Unanswered { error, request: failed.take_message() })
+            }
+        }
+    }
+
+    /// Puts the connection back once its answer has been read; until then it counts as busy.
+    fn keep_when_done(self: &Arc<Self>, connection: Connection) {
+        let origin = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let Connection { mut sender, permit } = connection;
+            if sender.ready().await.is_ok() {
+                origin.idle.put(sender, origin.clock.now());
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn bodiless(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// What a failed exchange was: our client's fault, or the origin's.
+fn classify(error: &hyper::Error) -> FetchError {
+    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(error) = cause {
+        if error.is::<TooLong>() {
+            return FetchError::RequestTooLong;
+        }
+        cause = error.source();
+    }
+    if error.is_user() { FetchError::Aborted } else { FetchError::Protocol }
+}
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Origin").field("url", &self.url).finish_non_exhaustive()
+    }
+}
