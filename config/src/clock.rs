@@ -39,10 +39,7 @@ impl Timestamp {
 
     /// This moment and `duration` more.
     pub fn plus(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -64,14 +61,9 @@ impl Clock {
     /// The system's clock.
     #[allow(clippy::disallowed_methods)] // This is the one clock module.
     pub fn system() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let start = Timestamp::default().plus(since_epoch);
-        Self(Source::System {
-            start,
-            started: Instant::now(),
-        })
+        Self(Source::System { start, started: Instant::now() })
     }
 
     /// A clock that stands at `start` until [`Clock::advance`] moves it.

@@ -8,16 +8,25 @@
 //! of them take the time from ([`clock`]) live here too, because `dns`, `edge`
 //! and `origin` know nothing of each other.
 
+mod check;
 pub mod clock;
+mod load;
 mod location;
 pub mod model;
 mod names;
+mod read;
+mod reader;
 mod refusal;
+mod report;
 pub mod status;
+pub mod units;
 mod url;
+mod values;
 
+pub use load::{Files, Loaded};
 pub use location::LocationError;
 pub use model::*;
 pub use names::{MailboxError, NameError};
 pub use refusal::Refusal;
+pub use report::{Problem, Report, Severity};
 pub use url::OriginUrlError;

@@ -23,15 +23,9 @@ impl Location {
             (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude)
         };
         if fits(latitude, longitude) {
-            Ok(Self {
-                latitude,
-                longitude,
-            })
+            Ok(Self { latitude, longitude })
         } else if fits(longitude, latitude) {
-            Err(LocationError::Swapped {
-                latitude,
-                longitude,
-            })
+            Err(LocationError::Swapped { latitude, longitude })
         } else if !(-90.0..=90.0).contains(&latitude) {
             Err(LocationError::Latitude(latitude))
         } else {
@@ -70,10 +64,9 @@ impl Refusal for LocationError {
         match self {
             Self::Latitude(_) => "latitude goes from -90 (south) to 90 (north)".to_owned(),
             Self::Longitude(_) => "longitude goes from -180 (west) to 180 (east)".to_owned(),
-            Self::Swapped {
-                latitude,
-                longitude,
-            } => format!("latitude stands first: `[{longitude}, {latitude}]`"),
+            Self::Swapped { latitude, longitude } => {
+                format!("latitude stands first: `[{longitude}, {latitude}]`")
+            }
         }
     }
 }

@@ -61,8 +61,6 @@ impl Config {
 
     /// `<site>.<zone>`: where DNS answers a site, in a file that has a zone.
     pub fn site_name(&self, site: &Site) -> Option<String> {
-        self.cdn
-            .as_ref()
-            .map(|cdn| format!("{}.{}", site.name, cdn.zone))
+        self.cdn.as_ref().map(|cdn| format!("{}.{}", site.name, cdn.zone))
     }
 }

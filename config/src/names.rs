@@ -69,10 +69,7 @@ impl DomainName {
         if let Some((host, port)) = name.rsplit_once(':')
             && port.bytes().all(|b| b.is_ascii_digit())
         {
-            return Err(NameError::Port {
-                text: text.to_owned(),
-                host: host.to_owned(),
-            });
+            return Err(NameError::Port { text: text.to_owned(), host: host.to_owned() });
         }
         if name.starts_with("*.") {
             return Err(NameError::Wildcard(text.to_owned()));
@@ -126,10 +123,7 @@ fn check_label(label: &str, text: &str, underscore: bool) -> Result<(), NameErro
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || (underscore && c == '_');
     if let Some(character) = label.chars().find(|c| !allowed(*c)) {
-        return Err(NameError::Character {
-            text: text(),
-            character,
-        });
+        return Err(NameError::Character { text: text(), character });
     }
     if label.len() > LABEL_MAX {
         return Err(NameError::LabelTooLong(label.len()));

@@ -50,10 +50,7 @@ impl OriginUrl {
             });
         }
         let (host, port) = split_port(authority)?;
-        Ok(Self {
-            host: OriginHost::parse(host)?,
-            port,
-        })
+        Ok(Self { host: OriginHost::parse(host)?, port })
     }
 }
 
@@ -67,9 +64,7 @@ impl OriginHost {
         }
         match text.parse::<IpAddr>() {
             Ok(address) => Ok(Self::Address(address)),
-            Err(_) => Ok(Self::Name(
-                DomainName::parse(text).map_err(OriginUrlError::Host)?,
-            )),
+            Err(_) => Ok(Self::Name(DomainName::parse(text).map_err(OriginUrlError::Host)?)),
         }
     }
 }

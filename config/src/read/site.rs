@@ -1,0 +1,111 @@
+//! `[[site]]`.
+
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::{HOUR, Scope, plain};
+use crate::check::{Claims, Host};
+use crate::reader::{Fault, Reader};
+use crate::values::{choice, domain_name, duration, flag, label, origin_url, quantity};
+use crate::{Cookies, DomainName, Label, Refusal, Site, SiteCache, Upstream};
+
+pub(super) fn site(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Option<Site> {
+    let name = table.require("name", r#""netcinema""#, label);
+    claims.sites.extend(name.clone());
+    let hosts = hosts(table, claims, scope, name.as_ref());
+    let origins = table.require_list("origin", r#""http://192.0.2.1:8000""#, origin_url);
+    let cache = table.table("cache", cache);
+    let upstream = table.table("upstream", upstream);
+    Some(Site {
+        name: name?.into_inner(),
+        hosts,
+        origins: plain(origins),
+        cache: cache.unwrap_or_else(default_cache),
+        upstream: upstream.unwrap_or_else(default_upstream),
+    })
+}
+
+/// The hosts that the file lists, and `<site>.<zone>` where it has a zone.
+fn hosts(
+    table: &mut Reader<'_>,
+    claims: &mut Claims,
+    scope: &Scope<'_>,
+    site: Option<&Spanned<Label>>,
+) -> Vec<DomainName> {
+    let listed = table.list("hosts", r#""www.example.net""#, domain_name);
+    if listed.is_none() && !scope.has_cdn {
+        let fault = Fault {
+            message: "`[[site]]` has no `hosts`".to_owned(),
+            help: "add `hosts = [\"www.example.net\"]`, or `[cdn]` with a `zone`".to_owned(),
+        };
+        table.fault(table.span(), "hosts", fault);
+    }
+    let mut hosts = listed.unwrap_or_default();
+    if let (Some(site), Some(zone)) = (site, &scope.zone) {
+        match zone.below(site.get_ref()) {
+            Ok(own) if hosts.iter().all(|host| *host.get_ref() != own) => {
+                hosts.push(Spanned::new(site.span(), own));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let fault = Fault {
+                    message: format!("the site's name below `{zone}` isn't possible: {error}"),
+                    help: error.help(),
+                };
+                table.fault(site.span(), "name", fault);
+            }
+        }
+    }
+    claims.hosts.extend(hosts.iter().map(|name| Host { name: name.clone(), site: table.span() }));
+    plain(hosts)
+}
+
+fn default_cache() -> SiteCache {
+    SiteCache {
+        default_ttl: Duration::ZERO,
+        stale_if_error: HOUR,
+        stale_while_revalidate: Duration::ZERO,
+        heuristic: false,
+        cookies: Cookies::Pass,
+    }
+}
+
+fn cache(table: &mut Reader<'_>) -> SiteCache {
+    let default = default_cache();
+    let time = duration(Duration::ZERO..=365 * 24 * HOUR);
+    let cookies = [("pass", Cookies::Pass), ("store", Cookies::Store), ("strip", Cookies::Strip)];
+    SiteCache {
+        default_ttl: table.get_or("default_ttl", default.default_ttl, &time),
+        stale_if_error: table.get_or("stale_if_error", default.stale_if_error, &time),
+        stale_while_revalidate: table.get_or(
+            "stale_while_revalidate",
+            default.stale_while_revalidate,
+            &time,
+        ),
+        heuristic: table.get_or("heuristic", default.heuristic, flag),
+        cookies: table.get_or("cookies", default.cookies, choice(&cookies)),
+    }
+}
+
+fn default_upstream() -> Upstream {
+    Upstream {
+        connect_timeout: Duration::from_secs(3),
+        first_byte_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(30),
+        connections: 256,
+        host: None,
+    }
+}
+
+fn upstream(table: &mut Reader<'_>) -> Upstream {
+    let default = default_upstream();
+    let time = duration(Duration::from_millis(10)..=HOUR);
+    Upstream {
+        connect_timeout: table.get_or("connect_timeout", default.connect_timeout, &time),
+        first_byte_timeout: table.get_or("first_byte_timeout", default.first_byte_timeout, &time),
+        idle_timeout: table.get_or("idle_timeout", default.idle_timeout, &time),
+        connections: table.get_or("connections", default.connections, quantity(1..=65_535)),
+        host: table.get("host", domain_name).map(Spanned::into_inner),
+    }
+}

@@ -1,0 +1,9 @@
+//! The human forms of durations, sizes and addresses, and why a text is none.
+
+mod address;
+mod duration;
+mod size;
+
+pub use address::{AddressError, IpError, PrefixError, address, ip, prefix};
+pub use duration::{DurationError, duration, format_duration};
+pub use size::{SizeError, format_size, size};
