@@ -1,9 +1,232 @@
 //! KingCDN's authoritative name server.
+//!
+//! [`Dns::start`] answers for the CDN's own zone, whose sites it steers to the
+//! nearest edge that is up, and for static zones. A query's way through the
+//! crate can be read aloud in `journey`; the choice of edges is the pure
+//! [`steering`].
 
+mod answer;
+mod decode;
+mod encode;
+mod health;
+mod journey;
+mod locate;
 mod name;
+mod receive;
+mod record;
+mod status;
 pub mod steering;
 #[cfg(test)]
 mod testing;
+mod world;
 mod zone;
 
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use kingcdn_config::Config;
+use kingcdn_config::clock::{Clock, Timestamp};
+use prometheus::Registry;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use journey::Journey;
+use record::Metrics;
+use status::Status;
+use world::{Parts, World};
 pub use zone::{Fault, ZoneError};
+
+/// A running name server. Dropped, it stops at once.
+pub struct Dns {
+    world: Arc<ArcSwap<World>>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    started: Timestamp,
+    addresses: Vec<SocketAddr>,
+    listen: Vec<SocketAddr>,
+    stop: watch::Sender<bool>,
+    /// Locks, in the order in which they are taken: this one, then none.
+    tasks: Mutex<Tasks>,
+}
+
+/// Everything that runs by itself.
+struct Tasks {
+    listeners: JoinSet<()>,
+    checks: JoinSet<()>,
+}
+
+/// Why a name server can't start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration has no `[cdn]` or no `[dns]`.
+    #[error("the configuration has no `[cdn]` or no `[dns]`: a name server needs both")]
+    NoDns,
+    /// Zones or the location database can't be served: see each.
+    #[error("{}", list(.0))]
+    Zones(Vec<ZoneError>),
+    /// An address can't be listened on.
+    #[error("can't listen on {address} for DNS: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The registry has metrics of these names already.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+    /// Reading the zones ended in a panic.
+    #[error("reading the zones failed: {0}")]
+    Reading(#[from] tokio::task::JoinError),
+}
+
+/// Why a configuration isn't taken over. The one before stays.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// The configuration has no `[cdn]` or no `[dns]`.
+    #[error("the configuration has no `[cdn]` or no `[dns]`: a name server needs both")]
+    NoDns,
+    /// Zones or the location database can't be served: see each.
+    #[error("{}", list(.0))]
+    Zones(Vec<ZoneError>),
+}
+
+/// Reads the zones and the location database of a configuration, which serves nothing if it has no
+/// `[dns]`.
+///
+/// # Errors
+///
+/// Everything that is wrong with them: the first fault of each zone, and of the database.
+pub fn check(config: &Config) -> Result<(), Vec<ZoneError>> {
+    Parts::of(config).map_or(Ok(()), |parts| parts.read().map(drop))
+}
+
+impl Dns {
+    /// Starts a name server on the current runtime: listens on UDP and TCP, and checks edges.
+    /// Metrics are registered with `registry`.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration is for edges only, a zone or the database can't be served, or an
+    /// address can't be listened on.
+    pub async fn start(
+        config: Arc<Config>,
+        clock: Clock,
+        registry: &Registry,
+    ) -> Result<Self, StartError> {
+        let metrics = Metrics::new(registry)?;
+        let world = {
+            let (config, clock, metrics) = (Arc::clone(&config), clock.clone(), metrics.clone());
+            tokio::task::spawn_blocking(move || {
+                let parts = Parts::of(&config).ok_or(StartError::NoDns)?;
+                World::build(parts, clock, &metrics, None).map_err(StartError::Zones)
+            })
+            .await??
+        };
+        let listen = config.dns.as_ref().map(|dns| dns.listen.clone()).unwrap_or_default();
+        let bind = |address: &SocketAddr| {
+            receive::bind(*address).map_err(|source| StartError::Listen {
+                address: *address,
+                source,
+            })
+        };
+        let sockets = listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<SocketAddr> = sockets.iter().map(|bound| bound.address).collect();
+        let checks = world.monitor.watch();
+        let world = Arc::new(ArcSwap::from_pointee(world));
+        let (stop, stopped) = watch::channel(false);
+        let journey = Journey::new(Arc::clone(&world), Arc::clone(&metrics));
+        let listeners = receive::serve(sockets, &journey, &metrics, &stopped);
+        info!(?addresses, "answering DNS");
+        Ok(Self {
+            world,
+            metrics,
+            started: clock.now(),
+            clock,
+            addresses,
+            listen,
+            stop,
+            tasks: Mutex::new(Tasks { listeners, checks }),
+        })
+    }
+
+    /// Where it listens, in the configuration's order: for UDP and TCP alike.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes over another configuration: zones, sites, edges, networks, database and policies, all
+    /// at once and without losing a query. What is known of the health of edges that stay is kept.
+    /// Listen addresses don't change before a restart, and a log line says so.
+    ///
+    /// Reads files: call it where blocking is allowed, on a runtime.
+    ///
+    /// # Errors
+    ///
+    /// If something can't be served. Then all stays as it was.
+    pub fn reload(&self, config: &Config) -> Result<(), ReloadError> {
+        // Also keeps one reload out of another's way.
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.world.load_full();
+        let built = Parts::of(config).ok_or(ReloadError::NoDns).and_then(|parts| {
+            if parts.dns.listen != self.listen {
+                warn!("`listen` of `[dns]` changes with the next start");
+            }
+            World::build(parts, self.clock.clone(), &self.metrics, Some(&before))
+                .map_err(ReloadError::Zones)
+        });
+        self.metrics.reloaded(built.is_ok());
+        let world = Arc::new(built?);
+        tasks.checks.abort_all();
+        tasks.checks = world.monitor.watch();
+        self.world.store(Arc::clone(&world));
+        for gone in before.edges().filter(|edge| !world.edges().any(|stays| stays == *edge)) {
+            self.metrics.edge_gone(gone);
+        }
+        Ok(())
+    }
+
+    /// The `/status` document: version, uptime, and of every edge its addresses with their health,
+    /// since when and why, and how often it was answered.
+    pub fn status(&self) -> serde_json::Value {
+        let world = self.world.load();
+        let uptime = self.clock.now().since(self.started);
+        let status = Status::new(&world, &self.metrics, uptime);
+        serde_json::to_value(status).unwrap_or_default()
+    }
+
+    /// Whether it answers: all listeners run, and it isn't stopping.
+    pub fn healthy(&self) -> bool {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.listeners.try_join_next().is_some() {}
+        // One for each TCP address and one for all of UDP. None of them ends by itself, unless
+        // something is very wrong.
+        !*self.stop.borrow() && tasks.listeners.len() > self.addresses.len()
+    }
+
+    /// Stops: takes no new queries, answers those it has, and returns when that is done or after
+    /// `limit`.
+    pub async fn drain(&self, limit: Duration) {
+        self.stop.send_replace(true);
+        let mut listeners = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.checks.abort_all();
+            std::mem::take(&mut tasks.listeners)
+        };
+        let ended = async { while listeners.join_next().await.is_some() {} };
+        if timeout(limit, ended).await.is_err() {
+            warn!("queries were still under way when time was up");
+        }
+    }
+}
+
+fn list(errors: &[ZoneError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

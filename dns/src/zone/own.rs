@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::rr::rdata::{A, AAAA, NS, SOA};
+use hickory_proto::rr::rdata::{NS, SOA};
 use hickory_proto::rr::{Name, RData, Record};
 use kingcdn_config::{Cdn, Config, Dns};
 
 use super::load::{absolute, add_record, zone};
 use super::{SiteIndex, Zones};
+use crate::answer::address_data;
 use crate::name::Key;
 
 /// Seconds for which the zone's fixed records may be cached.
@@ -107,12 +108,4 @@ fn serial(config: &Config, cdn: &Cdn, dns: &Dns) -> u32 {
         .fold(0x811c_9dc5, |hash: u32, octet| {
             (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)
         })
-}
-
-/// An address as a record's data.
-pub(crate) fn address_data(address: IpAddr) -> RData {
-    match address {
-        IpAddr::V4(address) => RData::A(A(address)),
-        IpAddr::V6(address) => RData::AAAA(AAAA(address)),
-    }
 }

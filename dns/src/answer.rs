@@ -1,0 +1,145 @@
+//! What is answered: pure, from what was found.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::HINFO;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+
+use crate::decode::Question;
+use crate::zone::{End, Found, Zone};
+
+/// Seconds for which the answer to ANY may be cached.
+const ANY_TTL: u32 = 3600;
+
+/// An answer, before it is a packet.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) code: ResponseCode,
+    /// AA: we are an authority for the name asked for.
+    pub(crate) authoritative: bool,
+    pub(crate) answers: Vec<Record>,
+    pub(crate) authorities: Vec<Record>,
+    pub(crate) additionals: Vec<Record>,
+    /// How many bits of the client's address the answer depends on.
+    pub(crate) scope: u8,
+}
+
+/// What steering says to a question that ends at a site.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Steered<'w> {
+    /// These addresses.
+    To {
+        /// All of the type asked for.
+        addresses: &'w [RData],
+        /// Seconds for which a client may go there.
+        ttl: u32,
+        /// How many bits of the client's address this depends on.
+        scope: u8,
+    },
+    /// No edge has addresses of this type.
+    NoAddress,
+    /// No edge is up, and none shall be answered.
+    AllDown,
+}
+
+impl Answer {
+    /// An answer that is nothing but a code.
+    pub(crate) fn code(code: ResponseCode) -> Self {
+        Self {
+            code,
+            ..Self::default()
+        }
+    }
+
+    /// The answer to a question that led to `found`, and there to a site for which steering said
+    /// `steered`.
+    pub(crate) fn new(question: &Question<'_>, found: &Found<'_>, steered: Steered<'_>) -> Self {
+        let mut answer = Self {
+            authoritative: true,
+            ..Self::default()
+        };
+        let owner = answer.aliases(question.name, found);
+        match &found.end {
+            End::Records(zone, set) => {
+                let records = set.records.iter().map(|record| owned(record, owner));
+                answer.answers.extend(records);
+                if set.rtype == RecordType::NS {
+                    answer.addresses_of_servers(zone, &set.records);
+                }
+            }
+            End::Steered(_, zone) => match steered {
+                Steered::To {
+                    addresses,
+                    ttl,
+                    scope,
+                } => {
+                    let record = |data: &RData| Record::from_rdata(owner.clone(), ttl, data.clone());
+                    answer.answers.extend(addresses.iter().map(record));
+                    answer.scope = scope;
+                }
+                Steered::NoAddress => answer.authorities.push(zone.negative.clone()),
+                // Not even the aliases: SERVFAIL says nothing.
+                Steered::AllDown => return Self::code(ResponseCode::ServFail),
+            },
+            // RFC 8482 section 4.2.
+            End::Anything => {
+                let data = RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new()));
+                answer.answers.push(Record::from_rdata(owner.clone(), ANY_TTL, data));
+            }
+            End::NoData(zone) => answer.authorities.push(zone.negative.clone()),
+            // Of the last name of the aliases (RFC 6604 section 2.2).
+            End::NoName(zone) => {
+                answer.code = ResponseCode::NXDomain;
+                answer.authorities.push(zone.negative.clone());
+            }
+            End::Referral(zone, servers) => {
+                answer.authoritative = false;
+                answer.authorities.extend(servers.records.iter().cloned());
+                answer.addresses_of_servers(zone, &servers.records);
+            }
+            End::Elsewhere => {}
+            End::NotOurs => return Self::code(ResponseCode::Refused),
+        }
+        answer
+    }
+
+    /// Adds the aliases; the name to which they lead.
+    fn aliases<'a>(&mut self, asked: &'a Name, found: &'a Found<'_>) -> &'a Name {
+        let mut owner = asked;
+        for alias in &found.aliases {
+            self.answers.push(owned(alias, owner));
+            if let RData::CNAME(target) = &alias.data {
+                owner = &target.0;
+            }
+        }
+        owner
+    }
+
+    /// Adds the addresses of name servers, where the zone has them.
+    fn addresses_of_servers(&mut self, zone: &Zone, servers: &[Record]) {
+        for server in servers {
+            if let RData::NS(name) = &server.data {
+                for rtype in [RecordType::A, RecordType::AAAA] {
+                    let addresses = zone.exactly(&name.0, rtype);
+                    self.additionals.extend(addresses.iter().cloned());
+                }
+            }
+        }
+    }
+}
+
+/// The record with the owner that was asked for: in the client's capitals, and not `*`.
+fn owned(record: &Record, owner: &Name) -> Record {
+    let mut record = record.clone();
+    record.name = owner.clone();
+    record
+}
+
+/// An address as a record's data.
+pub(crate) fn address_data(address: IpAddr) -> RData {
+    match address {
+        IpAddr::V4(address) => RData::A(address.into()),
+        IpAddr::V6(address) => RData::AAAA(address.into()),
+    }
+}

@@ -1,0 +1,242 @@
+//! What is counted and logged: one record a query, handles resolved before.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
+};
+
+/// Label values of query types; whatever else is asked for is `other`.
+const TYPES: [(RecordType, &str); 14] = [
+    (RecordType::A, "A"),
+    (RecordType::AAAA, "AAAA"),
+    (RecordType::HTTPS, "HTTPS"),
+    (RecordType::CNAME, "CNAME"),
+    (RecordType::NS, "NS"),
+    (RecordType::SOA, "SOA"),
+    (RecordType::TXT, "TXT"),
+    (RecordType::MX, "MX"),
+    (RecordType::SRV, "SRV"),
+    (RecordType::CAA, "CAA"),
+    (RecordType::DS, "DS"),
+    (RecordType::DNSKEY, "DNSKEY"),
+    (RecordType::PTR, "PTR"),
+    (RecordType::ANY, "ANY"),
+];
+/// Label values of response codes.
+const CODES: [(ResponseCode, &str); 7] = [
+    (ResponseCode::NoError, "NOERROR"),
+    (ResponseCode::NXDomain, "NXDOMAIN"),
+    (ResponseCode::ServFail, "SERVFAIL"),
+    (ResponseCode::Refused, "REFUSED"),
+    (ResponseCode::FormErr, "FORMERR"),
+    (ResponseCode::NotImp, "NOTIMP"),
+    (ResponseCode::BADVERS, "BADVERS"),
+];
+const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+/// Seconds: an answer takes microseconds, and milliseconds in trouble.
+const LATENCIES: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1];
+
+/// Over what a query came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// What placed a client, or that nothing mattered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Network,
+    Geo,
+    Default,
+    AllDown,
+}
+
+/// Every metric of the name server.
+pub(crate) struct Metrics {
+    queries: IntCounterVec,
+    /// By transport, type and code, each looked up when first needed.
+    queries_by: Box<[OnceLock<IntCounter>]>,
+    answers: IntCounterVec,
+    decisions: [IntCounter; 4],
+    ecs: IntCounter,
+    seconds: Histogram,
+    truncated: IntCounter,
+    edge_up: IntGaugeVec,
+    checks: [IntCounter; 2],
+    turns: IntCounter,
+    map_ranges: IntGauge,
+    map_bytes: IntGauge,
+    map_seconds: Gauge,
+    zones: IntGauge,
+    reloads: IntCounterVec,
+    connections: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> Result<Arc<Self>, prometheus::Error> {
+        let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help)?);
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help)?);
+        let decisions = counters(
+            "kingcdn_dns_decisions_total",
+            "Steered answers by what placed the client",
+            &["by"],
+        )?;
+        let decision = |by: &str| decisions.with_label_values(&[by]);
+        let checks = counters(
+            "kingcdn_dns_health_checks_total",
+            "Health checks of edges by result",
+            &["result"],
+        )?;
+        let latency = HistogramOpts::new(
+            "kingcdn_dns_query_seconds",
+            "Time from a query read to its answer handed to the socket",
+        );
+        let edge_up = Opts::new("kingcdn_edge_up", "Whether clients can be sent to an edge");
+        Ok(Arc::new(Self {
+            queries: counters(
+                "kingcdn_dns_queries_total",
+                "Queries by transport, type and response code",
+                &["transport", "type", "rcode"],
+            )?,
+            queries_by: (0..TRANSPORTS.len() * (TYPES.len() + 1) * (CODES.len() + 1))
+                .map(|_| OnceLock::new())
+                .collect(),
+            answers: counters(
+                "kingcdn_dns_answers_total",
+                "Steered answers by site and edge",
+                &["site", "edge"],
+            )?,
+            decisions: ["network", "geo", "default", "all-down"].map(decision),
+            ecs: counter("kingcdn_dns_ecs_queries_total", "Queries with a client subnet")?,
+            seconds: registered(
+                registry,
+                Histogram::with_opts(latency.buckets(LATENCIES.to_vec()))?,
+            )?,
+            truncated: counter("kingcdn_dns_truncated_total", "Answers cut to fit into UDP")?,
+            edge_up: registered(registry, IntGaugeVec::new(edge_up, &["edge"])?)?,
+            checks: ["ok", "failed"].map(|result| checks.with_label_values(&[result])),
+            turns: counter(
+                "kingcdn_dns_health_changes_total",
+                "How often an edge's address went up or down",
+            )?,
+            map_ranges: gauge("kingcdn_dns_map_ranges", "Ranges of the steering map")?,
+            map_bytes: gauge("kingcdn_dns_map_bytes", "Memory of the steering map")?,
+            map_seconds: registered(
+                registry,
+                Gauge::new("kingcdn_dns_map_build_seconds", "Time that the steering map took")?,
+            )?,
+            zones: gauge("kingcdn_dns_zones", "Zones that are served")?,
+            reloads: counters(
+                "kingcdn_dns_reloads_total",
+                "Configurations taken over or refused",
+                &["result"],
+            )?,
+            connections: gauge("kingcdn_dns_tcp_connections", "TCP connections open")?,
+        }))
+    }
+
+    /// Records an answered query.
+    pub(crate) fn query(
+        &self,
+        transport: Transport,
+        rtype: Option<RecordType>,
+        code: ResponseCode,
+        took: Duration,
+    ) {
+        let at = |known: Option<usize>, count: usize| known.unwrap_or(count);
+        let rtype = rtype.and_then(|rtype| TYPES.iter().position(|(known, _)| *known == rtype));
+        let rtype = at(rtype, TYPES.len());
+        let code = at(CODES.iter().position(|(known, _)| *known == code), CODES.len());
+        let index = (transport as usize * (TYPES.len() + 1) + rtype) * (CODES.len() + 1) + code;
+        if let Some(counter) = self.queries_by.get(index) {
+            let resolve = || {
+                let rtype = TYPES.get(rtype).map_or("other", |(_, label)| label);
+                let code = CODES.get(code).map_or("other", |(_, label)| label);
+                let transport = TRANSPORTS[transport as usize];
+                self.queries.with_label_values(&[transport, rtype, code])
+            };
+            counter.get_or_init(resolve).inc();
+        }
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn decision(&self, decision: Decision) {
+        self.decisions[decision as usize].inc();
+    }
+
+    pub(crate) fn client_subnet(&self) {
+        self.ecs.inc();
+    }
+
+    pub(crate) fn truncated(&self) {
+        self.truncated.inc();
+    }
+
+    /// The counter of a site's answers that name an edge.
+    pub(crate) fn answers(&self, site: &str, edge: &str) -> IntCounter {
+        self.answers.with_label_values(&[site, edge])
+    }
+
+    pub(crate) fn checked(&self, ok: bool) {
+        self.checks[usize::from(!ok)].inc();
+    }
+
+    pub(crate) fn turned(&self) {
+        self.turns.inc();
+    }
+
+    pub(crate) fn edge_up(&self, edge: &str, up: bool) {
+        self.edge_up.with_label_values(&[edge]).set(i64::from(up));
+    }
+
+    /// Forgets an edge that is no more.
+    pub(crate) fn edge_gone(&self, edge: &str) {
+        // Unknown is as good as gone.
+        let _forgotten = self.edge_up.remove_label_values(&[edge]);
+    }
+
+    pub(crate) fn world(&self, zones: usize, ranges: usize, bytes: usize, took: Duration) {
+        let size = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
+        self.zones.set(size(zones));
+        self.map_ranges.set(size(ranges));
+        self.map_bytes.set(size(bytes));
+        self.map_seconds.set(took.as_secs_f64());
+    }
+
+    pub(crate) fn reloaded(&self, ok: bool) {
+        let result = if ok { "ok" } else { "refused" };
+        self.reloads.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a TCP connection for as long as the guard lives.
+    pub(crate) fn connection(self: &Arc<Self>) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(Arc::clone(self))
+    }
+}
+
+/// An open TCP connection, counted.
+pub(crate) struct OpenConnection(Arc<Metrics>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
+fn registered<C>(registry: &Registry, collector: C) -> Result<C, prometheus::Error>
+where
+    C: prometheus::core::Collector + Clone + 'static,
+{
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
