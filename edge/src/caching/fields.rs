@@ -40,7 +40,15 @@ pub fn storable(response: Response<'_>, policy: &Policy) -> HeaderMap {
     for (name, value) in response.headers {
         headers.append(name, detached(value));
     }
-    strip_hop_by_hop(&mut headers);
+    strip_unstorable(&mut headers, policy);
+    headers
+}
+
+/// Removes what may not be stored from an answer's fields.
+pub(super) fn strip_unstorable(headers: &mut HeaderMap, policy: &Policy) {
+    // Read first: Connection may name Cache-Control.
+    let control = targeted::control(headers, policy);
+    strip_hop_by_hop(headers);
     // RFC 9111 section 3.1: what a proxy said about itself is for that proxy's client.
     // Trailers aren't stored, so none are announced.
     for name in [AGE, PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO, PROXY_AUTHORIZATION, TRAILER] {
@@ -51,7 +59,6 @@ pub fn storable(response: Response<'_>, policy: &Policy) -> HeaderMap {
     }
     // RFC 9111 sections 5.2.2.7 and 5.2.2.4: fields for one user, and fields that would have to be
     // validated before each use.
-    let control = targeted::control(response.headers, policy);
     for qualified in [control.private, control.no_cache] {
         if let Qualified::Fields(names) = qualified {
             for name in names {
@@ -59,7 +66,6 @@ pub fn storable(response: Response<'_>, policy: &Policy) -> HeaderMap {
             }
         }
     }
-    headers
 }
 
 /// Gives an answer without a valid Date the moment in which it was received (RFC 9110 section

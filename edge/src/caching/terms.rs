@@ -1,5 +1,6 @@
 //! What a stored answer may be used for.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use http::header::LAST_MODIFIED;
@@ -135,7 +136,8 @@ impl Terms {
 /// The index of the stored answer to use for `request` (RFC 9111 section 4.1).
 ///
 /// Of those that Vary lets answer it, the most recent. An answer without Vary steps back behind
-/// those with: where some answers vary, one that doesn't say so has likely forgotten to.
+/// those with: where some answers vary, one that doesn't say so has likely forgotten to. Of equally
+/// recent ones the first is chosen.
 pub fn select<'t>(
     variants: impl Iterator<Item = &'t Terms>,
     request: Request<'_>,
@@ -143,7 +145,7 @@ pub fn select<'t>(
     variants
         .enumerate()
         .filter(|(_, terms)| terms.serves(request))
-        .max_by_key(|(_, terms)| (terms.selecting.is_some(), terms.date))
+        .min_by_key(|(_, terms)| Reverse((terms.selecting.is_some(), terms.date)))
         .map(|(index, _)| index)
 }
 
