@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -16,6 +16,7 @@ use toml::Spanned;
 
 use crate::reader::{Problems, did_you_mean};
 use crate::report::Problem;
+use crate::units::overlap;
 use crate::{DomainName, Label};
 
 /// Everything that a file's tables claim.
@@ -34,18 +35,11 @@ pub(crate) struct Claims {
     pub(crate) nameservers: Vec<Spanned<Label>>,
     pub(crate) zones: Vec<Spanned<DomainName>>,
     pub(crate) networks: Vec<Spanned<IpNet>>,
-    pub(crate) hosts: Vec<Host>,
+    pub(crate) hosts: Vec<Spanned<DomainName>>,
     pub(crate) nodes: Vec<Node>,
     /// Edges that networks name.
     pub(crate) edges_named: Vec<Spanned<Label>>,
     pub(crate) files: Vec<File>,
-}
-
-/// A host that a site claims.
-pub(crate) struct Host {
-    pub(crate) name: Spanned<DomainName>,
-    /// Where the site stands.
-    pub(crate) site: Range<usize>,
 }
 
 /// The addresses that one node listens on.
@@ -162,32 +156,17 @@ impl Claims {
     }
 
     fn check_hosts(&self, problems: &Problems) {
-        let mut first: HashMap<&DomainName, &Host> = HashMap::new();
-        for host in &self.hosts {
-            let name = host.name.get_ref();
-            let Some(earlier) = first.get(name) else {
-                first.insert(name, host);
-                continue;
-            };
-            let (message, help) = if earlier.site == host.site {
-                (format!("`{name}` stands here twice"), "keep one of them")
-            } else {
-                let help = "a host belongs to one site: remove it from one of them";
-                (format!("two sites claim the host `{name}`"), help)
-            };
-            let place = Some(host.name.span());
-            let problem = Problem::error(place, "site.hosts", message, help.to_owned());
-            problems.push(problem.related(earlier.name.span(), "claimed here first"));
-        }
+        let help = "a host belongs to one site: remove it from one of them";
+        once(problems, "site.hosts", &self.hosts, "two sites claim the host", help);
         let Some(zone) = &self.zone else { return };
         for nameserver in &self.nameservers {
             let Ok(name) = zone.get_ref().below(nameserver.get_ref()) else {
                 continue;
             };
-            if let Some(host) = first.get(&name) {
+            if let Some(host) = self.hosts.iter().find(|host| *host.get_ref() == name) {
                 let message = format!("`{name}` is the name of a name server");
                 let help = "give the site or the name server another name".to_owned();
-                let place = Some(host.name.span());
+                let place = Some(host.span());
                 let problem = Problem::error(place, "site.hosts", message, help);
                 problems.push(problem.related(nameserver.span(), "the name server"));
             }
@@ -244,24 +223,18 @@ impl Node {
     /// Whether one node wants an address twice.
     fn check(&self, problems: &Problems) {
         for (index, (key, address)) in self.listens.iter().enumerate() {
-            let covers = |earlier: SocketAddr| {
-                let address = address.get_ref();
-                let any = |ip: IpAddr| ip.is_unspecified();
-                earlier.port() == address.port()
-                    && address.port() != 0
-                    && earlier.is_ipv4() == address.is_ipv4()
-                    && (earlier.ip() == address.ip() || any(earlier.ip()) || any(address.ip()))
-            };
             let mut before = self.listens[..index].iter();
-            let Some((_, earlier)) = before.find(|(_, earlier)| covers(*earlier.get_ref())) else {
+            let Some((_, earlier)) =
+                before.find(|(_, earlier)| overlap(*earlier.get_ref(), *address.get_ref()))
+            else {
                 continue;
             };
-            let message = if earlier.get_ref() == address.get_ref() {
-                format!("{} listens twice on `{}`", self.name, address.get_ref())
-            } else {
-                let (earlier, address) = (earlier.get_ref(), address.get_ref());
-                format!("{} can't listen on `{address}` and `{earlier}`", self.name)
-            };
+            let message = format!(
+                "{} can't listen on `{}` and `{}`",
+                self.name,
+                earlier.get_ref(),
+                address.get_ref()
+            );
             let help = "keep one of them, or change its port".to_owned();
             let key = format!("{}.{key}", self.table);
             let problem = Problem::error(Some(address.span()), &key, message, help);

@@ -17,7 +17,9 @@ mod names;
 mod read;
 mod reader;
 mod refusal;
+mod reload;
 mod report;
+mod role;
 pub mod status;
 pub mod units;
 mod url;
@@ -28,5 +30,10 @@ pub use location::LocationError;
 pub use model::*;
 pub use names::{MailboxError, NameError};
 pub use refusal::Refusal;
+pub use reload::{FixedDifference, fixed_differences};
 pub use report::{Problem, Report, Severity};
+pub use role::{Overrides, Role, RoleError};
 pub use url::OriginUrlError;
+
+#[cfg(test)]
+mod tests;

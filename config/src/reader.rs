@@ -142,8 +142,9 @@ impl<'a> Reader<'a> {
         self.get(key, parse)
     }
 
-    /// The values in the list `key`, where there is one. Wrong ones are left out; none is wrong.
-    pub(crate) fn list<T>(
+    /// The values in the list `key`, where there is one. Wrong ones are left out, and so are those
+    /// that stand twice; none at all is wrong.
+    pub(crate) fn list<T: PartialEq>(
         &mut self,
         key: &'static str,
         example: &str,
@@ -156,8 +157,7 @@ impl<'a> Reader<'a> {
                 Fault { message: format!("the list `{key}` is empty"), help }
             }
             DeValue::Array(array) => {
-                let parse = |value| self.parse(key, value, &parse);
-                return Some(array.iter().filter_map(parse).collect());
+                return Some(self.items(key, array, parse));
             }
             other => Fault { message: format!("`{key}` is a list, not {}", a_kind(other)), help },
         };
@@ -165,8 +165,35 @@ impl<'a> Reader<'a> {
         Some(Vec::new())
     }
 
+    fn items<T: PartialEq>(
+        &self,
+        key: &str,
+        array: &[Spanned<DeValue<'_>>],
+        parse: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
+    ) -> Vec<Spanned<T>> {
+        let mut items: Vec<Spanned<T>> = Vec::with_capacity(array.len());
+        for value in array {
+            let Some(item) = self.parse(key, value, &parse) else {
+                continue;
+            };
+            let same = |earlier: &&Spanned<T>| earlier.get_ref() == item.get_ref();
+            let Some(earlier) = items.iter().find(same) else {
+                items.push(item);
+                continue;
+            };
+            let fault = Fault {
+                message: format!("the list `{key}` has this twice"),
+                help: "keep one of them".to_owned(),
+            };
+            let place = earlier.span();
+            let related = |problem: Problem| problem.related(place, "the first is here");
+            self.problem(item.span(), key, fault, related);
+        }
+        items
+    }
+
     /// The values in the list `key`, which must be there.
-    pub(crate) fn require_list<T>(
+    pub(crate) fn require_list<T: PartialEq>(
         &mut self,
         key: &'static str,
         example: &str,

@@ -4,6 +4,6 @@ mod address;
 mod duration;
 mod size;
 
-pub use address::{AddressError, IpError, PrefixError, address, ip, prefix};
+pub use address::{AddressError, IpError, PrefixError, address, ip, overlap, prefix};
 pub use duration::{DurationError, duration, format_duration};
 pub use size::{SizeError, format_size, size};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{HOUR, Scope, plain};
-use crate::check::{Claims, Host};
+use crate::check::Claims;
 use crate::reader::{Fault, Reader};
 use crate::values::{choice, domain_name, duration, flag, label, origin_url, quantity};
 use crate::{Cookies, DomainName, Label, Refusal, Site, SiteCache, Upstream};
@@ -57,7 +57,7 @@ fn hosts(
             }
         }
     }
-    claims.hosts.extend(hosts.iter().map(|name| Host { name: name.clone(), site: table.span() }));
+    claims.hosts.extend(hosts.iter().cloned());
     plain(hosts)
 }
 

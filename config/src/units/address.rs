@@ -86,6 +86,15 @@ pub fn prefix(text: &str) -> Result<IpNet, PrefixError> {
     }
 }
 
+/// Whether one process can't listen on both: they are equal, or one of them is the family's
+/// unspecified address, which takes all. Port 0 is a free port each time.
+pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() != 0
+        && one.port() == other.port()
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
 /// Why a text is no address with port.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddressError {
