@@ -46,19 +46,13 @@ pub(crate) enum Steered<'w> {
 impl Answer {
     /// An answer that is nothing but a code.
     pub(crate) fn code(code: ResponseCode) -> Self {
-        Self {
-            code,
-            ..Self::default()
-        }
+        Self { code, ..Self::default() }
     }
 
     /// The answer to a question that led to `found`, and there to a site for which steering said
     /// `steered`.
     pub(crate) fn new(question: &Question<'_>, found: &Found<'_>, steered: Steered<'_>) -> Self {
-        let mut answer = Self {
-            authoritative: true,
-            ..Self::default()
-        };
+        let mut answer = Self { authoritative: true, ..Self::default() };
         let owner = answer.aliases(question.name, found);
         match &found.end {
             End::Records(zone, set) => {
@@ -69,12 +63,9 @@ impl Answer {
                 }
             }
             End::Steered(_, zone) => match steered {
-                Steered::To {
-                    addresses,
-                    ttl,
-                    scope,
-                } => {
-                    let record = |data: &RData| Record::from_rdata(owner.clone(), ttl, data.clone());
+                Steered::To { addresses, ttl, scope } => {
+                    let record =
+                        |data: &RData| Record::from_rdata(owner.clone(), ttl, data.clone());
                     answer.answers.extend(addresses.iter().map(record));
                     answer.scope = scope;
                 }

@@ -44,18 +44,16 @@ impl<'r> Reply<'r> {
             _ => usize::from(u16::MAX),
         };
         let edns = edns.map(|edns| reply_edns(edns, &answer));
-        let mut reply = Self {
-            request,
-            metadata,
-            answer,
-            edns,
-        };
+        let mut reply = Self { request, metadata, answer, edns };
         reply.fit(limit);
         reply
     }
 
     /// Sends it.
-    pub(crate) async fn send(&self, mut to: impl ResponseHandler) -> Result<ResponseInfo, NetError> {
+    pub(crate) async fn send(
+        &self,
+        mut to: impl ResponseHandler,
+    ) -> Result<ResponseInfo, NetError> {
         to.send_response(self.message()).await
     }
 

@@ -152,10 +152,8 @@ impl Monitor {
     /// Takes a result; where it turns a target, says so and publishes the fleet anew.
     pub(crate) fn observe(&self, index: usize, result: Result<(), CheckError>) {
         let Some(target) = self.targets.get(index) else { return };
-        let thresholds = Thresholds {
-            down_after: self.policy.down_after,
-            up_after: self.policy.up_after,
-        };
+        let thresholds =
+            Thresholds { down_after: self.policy.down_after, up_after: self.policy.up_after };
         let now = self.clock.now();
         self.metrics.checked(result.is_ok());
         {
@@ -164,7 +162,9 @@ impl Monitor {
             let turned = machine.observe(result, now, thresholds);
             match turned {
                 None => return,
-                Some(Health::Up) => info!(edge = %target.name, address = %target.service, "edge is up"),
+                Some(Health::Up) => {
+                    info!(edge = %target.name, address = %target.service, "edge is up")
+                }
                 Some(_) => {
                     let reason = result.err().map(|error| error.to_string());
                     warn!(edge = %target.name, address = %target.service, reason, "edge is down");

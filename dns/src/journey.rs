@@ -138,11 +138,8 @@ fn steer<'w>(
         Source::Default => Decision::Default,
     };
     let to = |edge, by| {
-        let steered = Steered::To {
-            addresses: family.addresses(edge),
-            ttl: world.ttl,
-            scope: located.scope,
-        };
+        let steered =
+            Steered::To { addresses: family.addresses(edge), ttl: world.ttl, scope: located.scope };
         let edge = Some(edge);
         (steered, Some(Steering { site, edge, by }))
     };

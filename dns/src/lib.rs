@@ -131,10 +131,8 @@ impl Dns {
         };
         let listen = config.dns.as_ref().map(|dns| dns.listen.clone()).unwrap_or_default();
         let bind = |address: &SocketAddr| {
-            receive::bind(*address).map_err(|source| StartError::Listen {
-                address: *address,
-                source,
-            })
+            receive::bind(*address)
+                .map_err(|source| StartError::Listen { address: *address, source })
         };
         let sockets = listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let addresses: Vec<SocketAddr> = sockets.iter().map(|bound| bound.address).collect();

@@ -1,14 +1,19 @@
 //! Where clients are: the steering map from the operator's networks and a
 //! location database.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
 use kingcdn_config::{Config, Dns, Label, Location, NetworkTarget};
 use maxminddb::{MaxMindDbError, Reader, WithinOptions};
-use serde::Deserialize;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
 
 use crate::decode::Subnet;
 use crate::steering::{Map, MapBuilder, MapError, Placement, Point};
@@ -30,17 +35,11 @@ pub(crate) fn client(subnet: Option<&Subnet>, resolver: IpAddr) -> (IpAddr, u8) 
 /// Compiles the map of a configuration. Reads the whole database.
 pub(crate) fn compile(config: &Config, dns: &Dns) -> Result<Map, ZoneError> {
     let edges: Vec<Point> = config.edges.iter().map(|edge| point(edge.location)).collect();
-    let networks = dns
-        .networks
-        .iter()
-        .map(|network| (network.prefix, placement(config, &network.target)));
+    let networks =
+        dns.networks.iter().map(|network| (network.prefix, placement(config, &network.target)));
     // Where no database is to blame, the configuration is.
     let file = dns.geoip.as_deref().unwrap_or(Path::new("[[edge]]"));
-    let fault = |fault| ZoneError {
-        file: file.to_owned(),
-        line: None,
-        fault,
-    };
+    let fault = |fault| ZoneError { file: file.to_owned(), line: None, fault };
     let bad_map = |error: MapError| fault(Fault::Database(error.to_string()));
     let mut map = MapBuilder::new(&edges, networks).map_err(bad_map)?;
     if let Some(file) = &dns.geoip {
@@ -62,26 +61,51 @@ fn placement(config: &Config, target: &NetworkTarget) -> Placement {
 }
 
 fn point(place: Location) -> Point {
-    Point {
-        latitude: place.latitude,
-        longitude: place.longitude,
-    }
+    Point { latitude: place.latitude, longitude: place.longitude }
 }
 
 /// A record of a city database: MaxMind keeps the degrees in `location`, DB-IP beside it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct City {
-    location: Degrees,
-    latitude: Option<f64>,
-    longitude: Option<f64>,
+    location: Place,
+    latitude: Option<Degrees>,
+    longitude: Option<Degrees>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Degrees {
-    latitude: Option<f64>,
-    longitude: Option<f64>,
+struct Place {
+    latitude: Option<Degrees>,
+    longitude: Option<Degrees>,
+}
+
+/// A number of either precision: some databases have floats where MaxMind's have doubles.
+#[derive(Debug, Clone, Copy)]
+struct Degrees(f64);
+
+impl<'de> Deserialize<'de> for Degrees {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyFloat).map(Self)
+    }
+}
+
+struct AnyFloat;
+
+impl Visitor<'_> for AnyFloat {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("degrees")
+    }
+
+    fn visit_f32<E>(self, degrees: f32) -> Result<f64, E> {
+        Ok(degrees.into())
+    }
+
+    fn visit_f64<E>(self, degrees: f64) -> Result<f64, E> {
+        Ok(degrees)
+    }
 }
 
 impl City {
@@ -89,7 +113,7 @@ impl City {
     fn point(&self) -> Option<Point> {
         let latitude = self.location.latitude.or(self.latitude)?;
         let longitude = self.location.longitude.or(self.longitude)?;
-        Location::new(latitude, longitude).ok().map(point)
+        Location::new(latitude.0, longitude.0).ok().map(point)
     }
 }
 
@@ -116,16 +140,11 @@ fn database(file: &Path, map: &mut MapBuilder) -> Result<(), Fault> {
         let network = found.network().map_err(unreadable)?;
         let prefix = IpNet::new(network.ip(), network.prefix());
         if let (Some(place), Ok(prefix)) = (place, prefix) {
-            map.push(prefix, place)
-                .map_err(|error| Fault::Database(error.to_string()))?;
+            map.push(prefix, place).map_err(|error| Fault::Database(error.to_string()))?;
             placed = true;
         }
     }
-    if placed {
-        Ok(())
-    } else {
-        Err(Fault::Database("no network in it has a place".to_owned()))
-    }
+    if placed { Ok(()) } else { Err(Fault::Database("no network in it has a place".to_owned())) }
 }
 
 fn unreadable(error: MaxMindDbError) -> Fault {

@@ -21,12 +21,7 @@ pub(crate) struct Key {
 impl Key {
     /// The key of a name; none for what is longer than a name may be.
     pub(crate) fn new(name: &Name) -> Option<Self> {
-        let mut key = Self {
-            octets: [0; OCTETS],
-            length: 0,
-            starts: [0; LABELS],
-            labels: 0,
-        };
+        let mut key = Self { octets: [0; OCTETS], length: 0, starts: [0; LABELS], labels: 0 };
         for label in name {
             key.push(label)?;
         }
@@ -35,18 +30,11 @@ impl Key {
 
     /// The key of `*.<ending>` (RFC 4592 section 2.1.1).
     pub(crate) fn wildcard(ending: &[u8]) -> Option<Self> {
-        let mut key = Self {
-            octets: [0; OCTETS],
-            length: 0,
-            starts: [0; LABELS],
-            labels: 0,
-        };
+        let mut key = Self { octets: [0; OCTETS], length: 0, starts: [0; LABELS], labels: 0 };
         key.push(b"*")?;
         // Only ever looked up as a whole: where its other labels begin doesn't matter.
         let end = key.length + ending.len();
-        key.octets
-            .get_mut(key.length..end)?
-            .copy_from_slice(ending);
+        key.octets.get_mut(key.length..end)?.copy_from_slice(ending);
         key.length = end;
         Some(key)
     }

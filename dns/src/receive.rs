@@ -54,11 +54,7 @@ fn bind_once(address: SocketAddr) -> io::Result<Bound> {
     prepare(&tcp, address)?;
     tcp.bind(&address.into())?;
     tcp.listen(TCP_BACKLOG)?;
-    Ok(Bound {
-        address,
-        udp,
-        tcp: TcpListener::from_std(tcp.into())?,
-    })
+    Ok(Bound { address, udp, tcp: TcpListener::from_std(tcp.into())? })
 }
 
 fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {

@@ -79,10 +79,7 @@ impl<'w> Status<'w> {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
             zones: world.zones.len(),
-            map: MapStatus {
-                ranges: world.map.ranges(),
-                bytes: world.map.bytes(),
-            },
+            map: MapStatus { ranges: world.map.ranges(), bytes: world.map.bytes() },
             edges: edges.collect(),
         }
     }

@@ -11,10 +11,7 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
     let zones = zones.iter().map(|(apex, text)| {
         let file = folder.join(format!("{}.zone", apex.split('.').next().unwrap()));
         std::fs::write(&file, text).unwrap();
-        Zone {
-            name: name(apex),
-            file,
-        }
+        Zone { name: name(apex), file }
     });
     let dns = Dns {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
@@ -66,10 +63,7 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
 
 pub(crate) fn network(prefix: &str, edges: &[&str]) -> Network {
     let edges = edges.iter().map(|edge| Label::parse(edge).unwrap());
-    Network {
-        prefix: prefix.parse().unwrap(),
-        target: NetworkTarget::Edges(edges.collect()),
-    }
+    Network { prefix: prefix.parse().unwrap(), target: NetworkTarget::Edges(edges.collect()) }
 }
 
 pub(crate) fn edge(name: &str, latitude: f64, longitude: f64, address: &str) -> Edge {
@@ -80,11 +74,7 @@ pub(crate) fn edge(name: &str, latitude: f64, longitude: f64, address: &str) -> 
         addresses: vec![address],
         listen: vec![(address, 8080).into()],
         admin: (address, 9180).into(),
-        cache: CachePolicy {
-            memory_bytes: 1 << 20,
-            disk: None,
-            eviction: Eviction::Lfu,
-        },
+        cache: CachePolicy { memory_bytes: 1 << 20, disk: None, eviction: Eviction::Lfu },
         limits: Limits {
             connections: 1,
             header_bytes: 1,

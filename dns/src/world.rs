@@ -42,11 +42,7 @@ pub(crate) struct Parts<'c> {
 impl<'c> Parts<'c> {
     /// The parts, where the configuration has them.
     pub(crate) fn of(config: &'c Config) -> Option<Self> {
-        Some(Self {
-            config,
-            cdn: config.cdn.as_ref()?,
-            dns: config.dns.as_ref()?,
-        })
+        Some(Self { config, cdn: config.cdn.as_ref()?, dns: config.dns.as_ref()? })
     }
 
     /// Reads zones and database: all that can be wrong with them.
@@ -119,9 +115,7 @@ impl World {
     pub(crate) fn count(&self, site: SiteIndex, edge: EdgeIndex, metrics: &Metrics) {
         let Some(site) = self.sites.get(site) else { return };
         if let Some(counter) = site.answers.get(usize::from(edge)) {
-            counter
-                .get_or_init(|| metrics.answers(&site.name, self.edge(edge)))
-                .inc();
+            counter.get_or_init(|| metrics.answers(&site.name, self.edge(edge))).inc();
         }
     }
 }

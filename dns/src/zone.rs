@@ -170,10 +170,7 @@ impl Node {
                 }
                 set.records.iter_mut().for_each(|record| record.ttl = ttl);
             }
-            None => self.sets.push(Set {
-                rtype,
-                records: vec![record],
-            }),
+            None => self.sets.push(Set { rtype, records: vec![record] }),
         }
     }
 }

@@ -91,11 +91,7 @@ fn payload_flags_and_version() {
         (4096, 1 << 16, 1232, false, Some(Refusal::EdnsVersion)),
     ];
     for (class, ttl, payload, dnssec_ok, fault) in cases {
-        let expected = edns::Edns {
-            payload,
-            dnssec_ok,
-            subnet: None,
-        };
+        let expected = edns::Edns { payload, dnssec_ok, subnet: None };
         assert_eq!(read(&packet(class, ttl, &[])), Ok(Some((expected, fault))));
     }
 }

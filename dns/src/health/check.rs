@@ -55,8 +55,7 @@ async fn connect(service: SocketAddr) -> Result<TcpStream, CheckError> {
 
 async fn get(service: SocketAddr) -> Result<(), CheckError> {
     let stream = TokioIo::new(connect(service).await?);
-    let (mut sender, connection) =
-        http1::handshake(stream).await.map_err(|_| CheckError::Http)?;
+    let (mut sender, connection) = http1::handshake(stream).await.map_err(|_| CheckError::Http)?;
     let request = Request::get(HEALTH_PATH)
         .header(header::HOST, service.to_string())
         .header(header::CONNECTION, "close")

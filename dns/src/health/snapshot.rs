@@ -29,10 +29,7 @@ impl Snapshot {
         let of = |family: fn(&IpAddr) -> bool| {
             Family::new(edges, checked().filter(|(target, _)| family(&target.service.ip())))
         };
-        Self {
-            v4: of(IpAddr::is_ipv4),
-            v6: of(IpAddr::is_ipv6),
-        }
+        Self { v4: of(IpAddr::is_ipv4), v6: of(IpAddr::is_ipv6) }
     }
 }
 

@@ -33,20 +33,12 @@ pub(crate) struct Machine {
 impl Machine {
     /// An address of which nothing is known.
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self {
-            health: Health::Unchecked,
-            since: now,
-            against: 0,
-            last: None,
-        }
+        Self { health: Health::Unchecked, since: now, against: 0, last: None }
     }
 
     /// An address that is never checked.
     pub(crate) fn always_up(now: Timestamp) -> Self {
-        Self {
-            health: Health::Up,
-            ..Self::new(now)
-        }
+        Self { health: Health::Up, ..Self::new(now) }
     }
 
     /// Takes a result; the health to which it turns the address, if it does.

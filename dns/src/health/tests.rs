@@ -29,14 +29,8 @@ fn history(results: &str, thresholds: Thresholds) -> String {
 
 #[test]
 fn results_turn_an_edge() {
-    let patient = Thresholds {
-        down_after: 3,
-        up_after: 2,
-    };
-    let hasty = Thresholds {
-        down_after: 1,
-        up_after: 1,
-    };
+    let patient = Thresholds { down_after: 3, up_after: 2 };
+    let hasty = Thresholds { down_after: 1, up_after: 1 };
     let cases = [
         // The first success is believed, a first failure isn't.
         (patient, "+", "U"),

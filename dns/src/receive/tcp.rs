@@ -57,11 +57,7 @@ struct Admitted {
 
 impl Limits {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(CONNECTIONS)),
-            clients: Arc::default(),
-            metrics,
-        }
+        Self { all: Arc::new(Semaphore::new(CONNECTIONS)), clients: Arc::default(), metrics }
     }
 
     /// A place for a connection of this client, unless it has too many.

@@ -39,11 +39,8 @@ impl Direction {
 /// default order.
 pub(super) fn nearest(place: Point, edges: &[Direction], count: usize) -> Vec<EdgeIndex> {
     let place = Direction::of(place);
-    let mut order: Vec<(u64, EdgeIndex)> = edges
-        .iter()
-        .zip(0..)
-        .map(|(edge, index)| (place.nearness(*edge), index))
-        .collect();
+    let mut order: Vec<(u64, EdgeIndex)> =
+        edges.iter().zip(0..).map(|(edge, index)| (place.nearness(*edge), index)).collect();
     if count < order.len() {
         order.select_nth_unstable(count);
         order.truncate(count);

@@ -141,22 +141,13 @@ impl MapBuilder {
 
     /// The map.
     pub fn build(self) -> Map {
-        let mut lists: Vec<(u32, Box<[EdgeIndex]>)> = self
-            .known
-            .into_iter()
-            .map(|(list, number)| (number, list))
-            .collect();
+        let mut lists: Vec<(u32, Box<[EdgeIndex]>)> =
+            self.known.into_iter().map(|(list, number)| (number, list)).collect();
         lists.sort_unstable_by_key(|(number, _)| *number);
         let (v4, v6) = (self.v4.finish(), self.v6.finish());
         Map {
-            v4: Family {
-                lists: v4.0,
-                sources: v4.1,
-            },
-            v6: Family {
-                lists: v6.0,
-                sources: v6.1,
-            },
+            v4: Family { lists: v4.0, sources: v4.1 },
+            v6: Family { lists: v6.0, sources: v6.1 },
             lists: Lists(lists.into_iter().map(|(_, list)| list).collect()),
         }
     }
@@ -239,9 +230,7 @@ impl Map {
             + self.v4.sources.bytes()
             + self.v6.lists.bytes()
             + self.v6.sources.bytes()
-            + lists
-                .map(|list| size_of_val(&**list) + size_of::<Box<[EdgeIndex]>>())
-                .sum::<usize>()
+            + lists.map(|list| size_of_val(&**list) + size_of::<Box<[EdgeIndex]>>()).sum::<usize>()
     }
 }
 
@@ -252,10 +241,5 @@ impl Lists {
 }
 
 fn entry<K>(start: K, length: u8, source: Source, list: u32) -> Entry<K> {
-    Entry {
-        start,
-        length,
-        source,
-        list,
-    }
+    Entry { start, length, source, list }
 }

@@ -56,10 +56,7 @@ pub(super) struct Ranges<K, V> {
 impl<K: Bits, V: Copy + PartialEq> Ranges<K, V> {
     /// One range with one value.
     pub(super) fn new(value: V) -> Self {
-        Self {
-            starts: vec![K::ZERO],
-            values: vec![value],
-        }
+        Self { starts: vec![K::ZERO], values: vec![value] }
     }
 
     /// From `start` on the value is `value`. Starts never go back.
@@ -101,11 +98,8 @@ impl<K: Bits, V: Copy + PartialEq> Ranges<K, V> {
         let index = self.index(address);
         let before = self.starts[index].previous();
         let after = self.starts.get(index + 1).copied();
-        let length = [before, after]
-            .into_iter()
-            .flatten()
-            .map(|other| address.common(other) + 1)
-            .max();
+        let length =
+            [before, after].into_iter().flatten().map(|other| address.common(other) + 1).max();
         (self.values[index], length.unwrap_or(0))
     }
 

@@ -11,10 +11,7 @@ const ASHBURN: Point = at(39.04, -77.49);
 const CITIES: [Point; 3] = [SEOUL, FRANKFURT, ASHBURN];
 
 const fn at(latitude: f64, longitude: f64) -> Point {
-    Point {
-        latitude,
-        longitude,
-    }
+    Point { latitude, longitude }
 }
 
 fn net(text: &str) -> IpNet {
@@ -22,9 +19,7 @@ fn net(text: &str) -> IpNet {
 }
 
 fn map(edges: &[Point], operator: &[(&str, Placement)], database: &[(&str, Point)]) -> Map {
-    let operator = operator
-        .iter()
-        .map(|(prefix, placement)| (net(prefix), placement.clone()));
+    let operator = operator.iter().map(|(prefix, placement)| (net(prefix), placement.clone()));
     let mut builder = MapBuilder::new(edges, operator).unwrap();
     for (prefix, place) in database {
         builder.push(net(prefix), *place).unwrap();
@@ -71,12 +66,7 @@ fn nearest_by_great_circle() {
             at(0.0, 0.0),
             &[0, 1, 2],
         ),
-        (
-            "the same place twice",
-            &[SEOUL, FRANKFURT, SEOUL],
-            SEOUL,
-            &[0, 2, 1],
-        ),
+        ("the same place twice", &[SEOUL, FRANKFURT, SEOUL], SEOUL, &[0, 2, 1]),
     ];
     for (name, edges, client, order) in cases {
         let map = map(edges, &[], &[("192.0.2.0/24", *client)]);
@@ -86,12 +76,8 @@ fn nearest_by_great_circle() {
 
 #[test]
 fn explicit_lists_end_in_the_default_order() {
-    let cases: &[(&[EdgeIndex], &[EdgeIndex])] = &[
-        (&[], &[0, 1, 2]),
-        (&[2], &[2, 0, 1]),
-        (&[2, 1], &[2, 1, 0]),
-        (&[0], &[0, 1, 2]),
-    ];
+    let cases: &[(&[EdgeIndex], &[EdgeIndex])] =
+        &[(&[], &[0, 1, 2]), (&[2], &[2, 0, 1]), (&[2, 1], &[2, 1, 0]), (&[0], &[0, 1, 2])];
     for (order, list) in cases {
         let order = Placement::Order(order.to_vec());
         let map = map(&CITIES, &[("192.0.2.0/24", order)], &[]);
@@ -114,10 +100,8 @@ fn scopes_are_as_large_as_they_are_true() {
     let us_first = Placement::Order(vec![1]);
     let edges = [FRANKFURT, ASHBURN];
     let reference = [("10.1.0.0/16", eu_first), ("10.2.0.0/20", us_first.clone())];
-    let inside = [
-        ("10.1.0.0/16", Placement::Order(vec![1])),
-        ("10.1.2.0/24", Placement::Order(vec![0])),
-    ];
+    let inside =
+        [("10.1.0.0/16", Placement::Order(vec![1])), ("10.1.2.0/24", Placement::Order(vec![0]))];
     type Case<'a> = (&'a [(&'a str, Placement)], &'a str, u8, EdgeIndex);
     let cases: &[Case<'_>] = &[
         (&[], "10.1.2.0/24", 0, 0),
@@ -149,11 +133,8 @@ fn the_operator_knows_better_than_the_database() {
         ("10.1.0.0/16", Placement::Order(vec![2])),
         ("172.16.3.0/24", Placement::Near(SEOUL)),
     ];
-    let database = [
-        ("10.1.0.0/16", FRANKFURT),
-        ("10.2.3.0/24", FRANKFURT),
-        ("172.16.0.0/12", FRANKFURT),
-    ];
+    let database =
+        [("10.1.0.0/16", FRANKFURT), ("10.2.3.0/24", FRANKFURT), ("172.16.0.0/12", FRANKFURT)];
     let map = map(&CITIES, &operator, &database);
     let cases = [
         ("10.1.2.3", 2, Source::Operator),

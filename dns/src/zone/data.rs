@@ -111,8 +111,7 @@ fn other(rtype: RecordType, tokens: &[&str], origin: &Name) -> Result<RData, Fau
 /// Finds what hickory reads but can't send, such as a string of more than 255 octets.
 fn encodable(rtype: RecordType, data: &RData) -> Result<(), Fault> {
     let mut octets = Vec::new();
-    data.emit(&mut BinEncoder::new(&mut octets))
-        .map_err(|error| bad(rtype, error.to_string()))
+    data.emit(&mut BinEncoder::new(&mut octets)).map_err(|error| bad(rtype, error.to_string()))
 }
 
 fn value<T: FromStr>(rtype: RecordType, text: &str) -> Result<T, Fault> {
@@ -120,8 +119,5 @@ fn value<T: FromStr>(rtype: RecordType, text: &str) -> Result<T, Fault> {
 }
 
 fn bad(rtype: RecordType, reason: impl Into<String>) -> Fault {
-    Fault::Data {
-        rtype: rtype.to_string(),
-        reason: reason.into(),
-    }
+    Fault::Data { rtype: rtype.to_string(), reason: reason.into() }
 }

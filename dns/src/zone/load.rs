@@ -39,10 +39,7 @@ pub(crate) fn load(config: &Config, cdn: &Cdn, dns: &Dns) -> Result<Zones, Vec<Z
 
 fn read(apex: &str, file: &Path) -> Result<(Key, Zone), ZoneError> {
     let whole = |fault| at(file, None, fault);
-    let bad_name = || Fault::Name {
-        name: apex.to_owned(),
-        reason: "it is too long".to_owned(),
-    };
+    let bad_name = || Fault::Name { name: apex.to_owned(), reason: "it is too long".to_owned() };
     let name = absolute(apex).ok_or_else(bad_name).map_err(whole)?;
     let records = master::read(file, &name)?;
     let mut soa = None;
@@ -123,9 +120,5 @@ pub(super) fn absolute(name: &str) -> Option<Name> {
 }
 
 fn at(file: &Path, line: Option<usize>, fault: Fault) -> ZoneError {
-    ZoneError {
-        file: PathBuf::from(file),
-        line,
-        fault,
-    }
+    ZoneError { file: PathBuf::from(file), line, fault }
 }

@@ -32,11 +32,7 @@ pub(super) struct Sourced {
 
 /// Every record of a file and of those that it includes.
 pub(super) fn read(file: &Path, apex: &Name) -> Result<Vec<Sourced>, ZoneError> {
-    let mut reader = Reader {
-        ttl: None,
-        last_ttl: None,
-        records: Vec::new(),
-    };
+    let mut reader = Reader { ttl: None, last_ttl: None, records: Vec::new() };
     reader.file(file, apex.clone(), 0)?;
     Ok(reader.records)
 }
@@ -52,11 +48,7 @@ struct Reader {
 
 impl Reader {
     fn file(&mut self, file: &Path, mut origin: Name, depth: usize) -> Result<(), ZoneError> {
-        let error = |line, fault| ZoneError {
-            file: file.to_owned(),
-            line,
-            fault,
-        };
+        let error = |line, fault| ZoneError { file: file.to_owned(), line, fault };
         let text = text(file).map_err(|fault| error(None, fault))?;
         let entries = entries(&text).map_err(|(line, fault)| error(Some(line), fault))?;
         let mut owner = None;
@@ -86,11 +78,7 @@ impl Reader {
                 }
                 _ => {
                     let record = self.record(&entry, &origin, &mut owner).map_err(error)?;
-                    self.records.push(Sourced {
-                        record,
-                        file: file.to_owned(),
-                        line,
-                    });
+                    self.records.push(Sourced { record, file: file.to_owned(), line });
                 }
             }
         }
@@ -142,10 +130,7 @@ fn text(file: &Path) -> Result<String, Fault> {
 
 /// A name as a master file writes it: `@` is the origin, one without a final dot lies below it.
 pub(super) fn name(text: &str, origin: &Name) -> Result<Name, Fault> {
-    let bad = |reason: String| Fault::Name {
-        name: text.to_owned(),
-        reason,
-    };
+    let bad = |reason: String| Fault::Name { name: text.to_owned(), reason };
     if text == "@" {
         return Ok(origin.clone());
     }

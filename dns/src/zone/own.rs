@@ -105,7 +105,5 @@ fn serial(config: &Config, cdn: &Cdn, dns: &Dns) -> u32 {
         .chain(sites)
         .chain(edges)
         .flat_map(|text| text.into_bytes().into_iter().chain([0]))
-        .fold(0x811c_9dc5, |hash: u32, octet| {
-            (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)
-        })
+        .fold(0x811c_9dc5, |hash: u32, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193))
 }

@@ -41,10 +41,7 @@ pub(crate) enum End<'z> {
 pub(crate) fn resolve<'z>(zones: &'z Zones, question: &Key, rtype: RecordType) -> Found<'z> {
     let mut aliases: Vec<&Record> = Vec::new();
     let Some(zone) = zones.find(question, rtype) else {
-        return Found {
-            aliases,
-            end: End::NotOurs,
-        };
+        return Found { aliases, end: End::NotOurs };
     };
     let mut end = step(zone, question, rtype);
     while let Step::Alias(record, target) = end {

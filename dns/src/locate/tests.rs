@@ -1,0 +1,226 @@
+use std::net::IpAddr;
+
+use kingcdn_config::Config;
+
+use super::*;
+use crate::steering::Source;
+use crate::testing;
+
+/// A value of MaxMind's format.
+enum Value<'v> {
+    Text(&'v str),
+    Double(f64),
+    Float(f32),
+    Uint16(u16),
+    Uint32(u32),
+    Uint64(u64),
+    Array,
+    Map(Vec<(&'v str, Value<'v>)>),
+}
+use Value::{Array, Double, Float, Map as Table, Text, Uint16, Uint32, Uint64};
+
+impl Value<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let small = |length: usize| u8::try_from(length).unwrap();
+        match self {
+            Text(text) => {
+                out.push(2 << 5 | small(text.len()));
+                out.extend(text.as_bytes());
+            }
+            Double(number) => {
+                out.push(3 << 5 | 8);
+                out.extend(number.to_be_bytes());
+            }
+            Float(number) => {
+                out.extend([4, 15 - 7]);
+                out.extend(number.to_be_bytes());
+            }
+            Uint16(number) => {
+                out.push(5 << 5 | 2);
+                out.extend(number.to_be_bytes());
+            }
+            Uint32(number) => {
+                out.push(6 << 5 | 4);
+                out.extend(number.to_be_bytes());
+            }
+            // Types above 7 stand in an octet of their own.
+            Uint64(number) => {
+                out.extend([8, 9 - 7]);
+                out.extend(number.to_be_bytes());
+            }
+            Array => out.extend([0, 11 - 7]),
+            Table(entries) => {
+                out.push(7 << 5 | small(entries.len()));
+                for (key, value) in entries {
+                    Text(key).write(out);
+                    value.write(out);
+                }
+            }
+        }
+    }
+}
+
+/// A database of these networks: a tree of 24-bit records, a gap, the data, and what it is.
+fn mmdb(networks: &[(&str, Value<'_>)]) -> Vec<u8> {
+    const EMPTY: usize = usize::MAX;
+    const DATA: usize = 1 << 32;
+    let mut nodes = vec![[EMPTY; 2]];
+    let mut data = Vec::new();
+    for (network, value) in networks {
+        let (bits, length) = match network.parse().unwrap() {
+            IpNet::V4(net) => (u128::from(net.network().to_bits()), 96 + net.prefix_len()),
+            IpNet::V6(net) => (net.network().to_bits(), net.prefix_len()),
+        };
+        let mut node = 0;
+        for depth in 0..length {
+            let side = usize::from(bits >> (127 - depth) & 1 == 1);
+            if depth + 1 == length {
+                nodes[node][side] = DATA + data.len();
+            } else if nodes[node][side] == EMPTY {
+                nodes.push([EMPTY; 2]);
+                nodes[node][side] = nodes.len() - 1;
+            }
+            node = nodes[node][side];
+        }
+        value.write(&mut data);
+    }
+    let count = nodes.len();
+    let mut out = Vec::new();
+    for record in nodes.iter().flatten() {
+        let number = match *record {
+            EMPTY => count,
+            record if record >= DATA => record - DATA + count + 16,
+            record => record,
+        };
+        out.extend(&u32::try_from(number).unwrap().to_be_bytes()[1..]);
+    }
+    out.extend([0; 16]);
+    out.extend(data);
+    out.extend(b"\xab\xcd\xefMaxMind.com");
+    Table(vec![
+        ("binary_format_major_version", Uint16(2)),
+        ("binary_format_minor_version", Uint16(0)),
+        ("node_count", Uint32(u32::try_from(count).unwrap())),
+        ("record_size", Uint16(24)),
+        ("ip_version", Uint16(6)),
+        ("database_type", Text("City")),
+        ("build_epoch", Uint64(1)),
+        ("languages", Array),
+        ("description", Table(Vec::new())),
+    ])
+    .write(&mut out);
+    out
+}
+
+fn nested(latitude: f64, longitude: f64) -> Value<'static> {
+    let place = Table(vec![("latitude", Double(latitude)), ("longitude", Double(longitude))]);
+    let names = Table(vec![("en", Text("Somewhere"))]);
+    Table(vec![("city", Table(vec![("names", names)])), ("location", place)])
+}
+
+fn flat(latitude: f32, longitude: f32) -> Value<'static> {
+    Table(vec![
+        ("city", Text("Somewhere")),
+        ("latitude", Float(latitude)),
+        ("longitude", Float(longitude)),
+    ])
+}
+
+fn config(folder: &Path, database: &[u8]) -> Config {
+    let mut config = testing::config(folder, &[]);
+    let file = folder.join("city.mmdb");
+    std::fs::write(&file, database).unwrap();
+    config.dns.as_mut().unwrap().geoip = Some(file);
+    config
+}
+
+fn compiled(database: &[u8]) -> Result<Map, ZoneError> {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), database);
+    compile(&config, config.dns.as_ref().unwrap())
+}
+
+#[test]
+fn both_schemas_place_clients() {
+    let nested = [
+        ("10.1.2.0/24", nested(35.7, 139.7)),
+        ("192.0.2.0/24", nested(48.9, 2.4)),
+        ("192.0.2.128/25", nested(40.7, -74.0)),
+        ("198.51.100.0/24", Table(vec![("city", Table(Vec::new()))])),
+        ("203.0.113.0/24", nested(540.0, 0.0)),
+        ("2001:db8::/32", nested(48.9, 2.4)),
+    ];
+    let flat = [
+        ("10.1.2.0/24", flat(35.7, 139.7)),
+        ("192.0.2.0/25", flat(48.9, 2.4)),
+        ("192.0.2.128/25", flat(40.7, -74.0)),
+        ("203.0.113.0/24", flat(540.0, 0.0)),
+        ("2001:db8::/32", flat(48.9, 2.4)),
+    ];
+    let cases = [
+        // The operator's network hides the database's.
+        ("10.1.2.3", 1, Source::Operator),
+        ("192.0.2.3", 1, Source::Database),
+        ("192.0.2.200", 2, Source::Database),
+        ("::ffff:192.0.2.200", 2, Source::Database),
+        ("2001:db8::1", 1, Source::Database),
+        // Without a place, or with one that isn't on Earth.
+        ("198.51.100.1", 0, Source::Default),
+        ("203.0.113.1", 0, Source::Default),
+        ("2001:db9::1", 0, Source::Default),
+    ];
+    // A tree has no network within another: the larger one stands for its other half.
+    let nested = nested.into_iter().map(|(network, value)| match network {
+        "192.0.2.0/24" => ("192.0.2.0/25", value),
+        network => (network, value),
+    });
+    for database in [mmdb(&nested.collect::<Vec<_>>()), mmdb(&flat)] {
+        let map = compiled(&database).unwrap();
+        for (client, first, source) in cases {
+            let located = map.locate(client.parse().unwrap(), 128);
+            assert_eq!((located.list[0], located.source), (first, source), "{client}");
+        }
+        assert_eq!(map.locate("192.0.2.200".parse().unwrap(), 32).scope, 25);
+    }
+}
+
+#[test]
+fn what_is_no_database_is_refused() {
+    let good = mmdb(&[("192.0.2.0/24", nested(48.9, 2.4))]);
+    let placeless = mmdb(&[("192.0.2.0/24", Table(vec![("city", Table(Vec::new()))]))]);
+    let mut cut = good.clone();
+    cut.drain(200..400);
+    let cases: [(&[u8], &str); 4] = [
+        (b"", "isn't a location database"),
+        (b"not a database", "isn't a location database"),
+        (&placeless, "no network in it has a place"),
+        (&cut, "isn't a location database"),
+    ];
+    for (database, expected) in cases {
+        let error = compiled(database).unwrap_err().to_string();
+        assert!(error.contains("city.mmdb: "), "{error}");
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains("; give a city database"), "{error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path(), &good);
+    config.dns.as_mut().unwrap().geoip = Some("/nowhere.mmdb".into());
+    let error = compile(&config, config.dns.as_ref().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("/nowhere.mmdb: can't be read"), "{error}");
+}
+
+#[test]
+fn the_client_or_the_resolver() {
+    let resolver: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
+    let subnet = |address: &str, source| Subnet { address: address.parse().unwrap(), source };
+    let cases = [
+        (None, "192.0.2.1", 32),
+        (Some(subnet("0.0.0.0", 0)), "192.0.2.1", 32),
+        (Some(subnet("10.1.0.0", 16)), "10.1.0.0", 16),
+        (Some(subnet("2001:db8::", 32)), "2001:db8::", 32),
+    ];
+    for (subnet, address, known) in cases {
+        let expected = (address.parse().unwrap(), known);
+        assert_eq!(client(subnet.as_ref(), resolver), expected);
+    }
+}
