@@ -19,6 +19,7 @@ use crate::admission::{self, Refusal};
 use crate::cache_status::{Cache, CacheStatus};
 use crate::caching::{
     self, ClientControl, Decision, Forward, Held, Trouble, fields, invalidation, range,
+    range::Asked,
 };
 use crate::collapse::Join;
 use crate::content::Content;
@@ -61,14 +62,12 @@ struct Answer {
     status: CacheStatus,
 }
 
-/// What became of waiting for a fill.
-enum Followed {
-    /// It has the answer.
-    Answered(Answer),
-    /// Its answer isn't for this request: decide again.
-    Again,
-    /// Its answer isn't for this request, and the next won't be either: fetch alone.
-    Alone,
+/// The answer that a request waited for isn't for it.
+enum NotForUs {
+    /// The store may have one by now: decide again.
+    DecideAgain,
+    /// The next one won't be either: fetch alone.
+    FetchAlone,
 }
 
 /// The whole journey.
@@ -148,9 +147,9 @@ impl Visit<'_> {
             let (reader, own) = self.join(parts, &held, alone || round >= ROUNDS_MAX, now);
             let Some(reader) = reader else { continue };
             match self.follow(request, held, why, reader, own).await {
-                Followed::Answered(answer) => return answer,
-                Followed::Again => {}
-                Followed::Alone => alone = true,
+                Ok(answer) => return answer,
+                Err(NotForUs::DecideAgain) => {}
+                Err(NotForUs::FetchAlone) => alone = true,
             }
         }
         failed(FetchError::Aborted, Forward::Miss)
@@ -204,7 +203,7 @@ impl Visit<'_> {
         why: Forward,
         reader: Reader,
         own: bool,
-    ) -> Followed {
+    ) -> Result<Answer, NotForUs> {
         let outcome = reader.outcome().await;
         let now = self.node.clock.now();
         let head = match outcome {
@@ -212,23 +211,23 @@ impl Visit<'_> {
                 let stale = held.and_then(|held| {
                     stale_instead(request, &held, Trouble::Unreachable, error.as_str(), now)
                 });
-                return Followed::Answered(stale.unwrap_or_else(|| failed(error, why)));
+                return Ok(stale.unwrap_or_else(|| failed(error, why)));
             }
             Outcome::Validated(object) if own => {
-                return Followed::Answered(confirmed(request, &object, why, now));
+                return Ok(confirmed(request, &object, why, now));
             }
             // The store has it by now, or each has to ask for itself.
-            Outcome::Validated(_) => return Followed::Again,
+            Outcome::Validated(_) => return Err(NotForUs::DecideAgain),
             Outcome::Answer(head) => head,
         };
         if let Some(held) = held {
             let trouble = Trouble::Status(head.status);
             if let Some(stale) = stale_instead(request, &held, trouble, "origin-error", now) {
-                return Followed::Answered(stale);
+                return Ok(stale);
             }
         }
         if !own && !may_share(&head, request, now) {
-            return Followed::Alone;
+            return Err(NotForUs::FetchAlone);
         }
         let status = CacheStatus {
             fwd: Some(why),
@@ -240,7 +239,7 @@ impl Visit<'_> {
             own_answer: false,
         };
         let response = deliver::arriving(request, &head, reader, own, now);
-        Followed::Answered(Answer { response, cache: Cache::Miss, status })
+        Ok(Answer { response, cache: Cache::Miss, status })
     }
 
     /// Refreshes what was just served stale. Nobody waits for it.
@@ -320,7 +319,17 @@ impl Visit<'_> {
 /// Whether a request for something not held wants so little of it that the whole isn't fetched.
 fn asks_for_little(request: caching::Request<'_>) -> bool {
     *request.method == Method::HEAD
-        || range::requested(request.headers).is_some_and(|_spec| RANGE_REACH_BYTES == 0)
+        || range::requested(request.headers)
+            .is_some_and(|spec| spec.asked().iter().all(|&asked| begins_far_in(asked)))
+}
+
+/// Whether a range begins so far into the object that its client would wait for long.
+fn begins_far_in(asked: Asked) -> bool {
+    match asked {
+        Asked::Between(first, _) | Asked::From(first) => first >= RANGE_REACH_BYTES,
+        // How far that is, only the origin knows.
+        Asked::Last(_) => true,
+    }
 }
 
 /// Whether a request may have the answer to another one's fetch.

@@ -30,7 +30,7 @@ mod upstream;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -51,7 +51,8 @@ pub struct Edge {
     observer: Observer,
     addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
-    threads: Vec<JoinHandle<()>>,
+    /// Empty once somebody waits for them.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Why an edge doesn't start.
@@ -108,7 +109,7 @@ impl Edge {
             .collect::<Result<Vec<_>, _>>()?;
         let observer = Observer::start(Arc::clone(&node), stopped);
         tracing::info!(edge = name, ?addresses, threads = threads.len(), "edge serves");
-        Ok(Self { node, observer, addresses, stop, threads })
+        Ok(Self { node, observer, addresses, stop, threads: Mutex::new(threads) })
     }
 
     /// Where it serves; the ports that were chosen where the configuration says 0.
@@ -139,10 +140,11 @@ impl Edge {
 
     /// Takes no more connections and lets open requests finish, for at most `limit`. Returns
     /// whether all did.
-    pub async fn drain(self, limit: Duration) -> bool {
+    pub async fn drain(&self, limit: Duration) -> bool {
         self.node.begin_drain();
         self.stop.send_replace(true);
-        let threads = self.threads;
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().all(|thread| thread.join().is_ok())
         });

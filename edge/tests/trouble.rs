@@ -121,7 +121,7 @@ async fn the_edge_drains_and_loses_no_request_under_way() {
     let health = stage.get(kingcdn_config::status::HEALTH_PATH).await;
     assert_eq!((health.status.as_u16(), health.text()), (503, "draining\n"));
     let Stage { edge, origin, .. } = stage;
-    let drained = tokio::spawn(edge.drain(Duration::from_secs(20)));
+    let drained = tokio::spawn(async move { edge.drain(Duration::from_secs(20)).await });
     rest.open(1);
     assert_eq!(opened.finish().await.text(), "first last");
     assert!(drained.await.unwrap());
