@@ -184,7 +184,10 @@ impl Claims {
             let message = format!("there is no edge `{name}`");
             let help = did_you_mean(name, known()).unwrap_or_else(|| {
                 let all: Vec<_> = known().map(|edge| format!("`{edge}`")).collect();
-                format!("the edges are {}", all.join(", "))
+                match all.as_slice() {
+                    [] => "add an `[[edge]]` of this name".to_owned(),
+                    _ => format!("the edges are {}", all.join(", ")),
+                }
             });
             let place = Some(named.span());
             problems.push(Problem::error(place, "dns.network.edges", message, help));
@@ -224,18 +227,18 @@ impl Node {
     fn check(&self, problems: &Problems) {
         for (index, (key, address)) in self.listens.iter().enumerate() {
             let mut before = self.listens[..index].iter();
-            let Some((_, earlier)) =
+            let Some((earlier_key, earlier)) =
                 before.find(|(_, earlier)| overlap(*earlier.get_ref(), *address.get_ref()))
             else {
                 continue;
             };
             let message = format!(
-                "{} can't listen on `{}` and `{}`",
+                "{} can't have `{}` for `{earlier_key}` and `{}` for `{key}`",
                 self.name,
                 earlier.get_ref(),
                 address.get_ref()
             );
-            let help = "keep one of them, or change its port".to_owned();
+            let help = "change the address or the port of one of them".to_owned();
             let key = format!("{}.{key}", self.table);
             let problem = Problem::error(Some(address.span()), &key, message, help);
             problems.push(problem.related(earlier.span(), "taken here first"));

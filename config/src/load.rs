@@ -1,6 +1,7 @@
 //! From a file's text to a [`Config`], or to everything that is wrong with it.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -57,7 +58,9 @@ impl Config {
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             let problems = errors.iter().map(|error| syntax_problem(error, text));
-            return Err(Report::new(path, text, problems.collect()));
+            let mut problems: Vec<_> = problems.collect();
+            problems.dedup();
+            return Err(Report::new(path, text, problems));
         }
         let problems = Problems::default();
         let mut claims = Claims::default();
@@ -97,32 +100,55 @@ fn read_text(path: &Path) -> Result<String, Report> {
     })
 }
 
-/// A syntax error with a remedy, its place at least one character wide and inside the text.
+/// A syntax error with a remedy.
 fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     let span = error.span().unwrap_or_default();
     let (said, expected) = match error.message().split_once(", expected ") {
+        Some((said, "nothing")) => (said, None),
         Some((said, expected)) => (said, Some(expected)),
         None => (error.message(), None),
     };
-    let unquoted = said.starts_with("string values must be quoted")
-        || said.starts_with("invalid float")
-        || said.starts_with("invalid integer");
-    let (message, help) = if unquoted && span.is_empty() {
+    // The parser takes what has no quotes for a number or a date that went wrong half-way.
+    let bare = said == "string values must be quoted"
+        || said.starts_with("invalid ") && !said.ends_with("string");
+    if bare {
+        return bare_value(text, span);
+    }
+    if said == "duplicate key" {
+        let key = text.get(span.clone()).unwrap_or_default();
+        let heading = text.get(..span.start).is_some_and(|before| before.ends_with('['));
+        let help = if heading {
+            format!("keep one of them; if it is a list of tables, write `[[{key}]]`")
+        } else {
+            "keep one of them".to_owned()
+        };
+        let message = format!("`{}` stands here twice", key.escape_debug());
+        return Problem::error(Some(span), "", message, help);
+    }
+    let help = match expected {
+        Some(expected) => format!("expected {expected}"),
+        None => "see https://toml.io for how TOML is written".to_owned(),
+    };
+    Problem::error(Some(span), "", said.to_owned(), help)
+}
+
+/// A value without quotes: the whole of it, of which `part` went wrong.
+fn bare_value(text: &str, part: Range<usize>) -> Problem {
+    let before = text.get(..part.start).unwrap_or_default();
+    let behind = text.get(part.end..).unwrap_or_default();
+    let begins = |c: char| c.is_whitespace() || matches!(c, '=' | '[' | '{' | ',');
+    let ends = |c: char| c.is_whitespace() || matches!(c, '#' | ']' | '}' | ',');
+    let start = before.trim_end_matches(|c| !begins(c)).len();
+    let rest = behind.trim_start_matches(|c| !ends(c)).len();
+    let span = start..text.len() - rest;
+    let value = text.get(span.clone()).unwrap_or_default();
+    let (message, help) = if value.is_empty() {
         let help = "write a value behind the `=`, or remove the key".to_owned();
         ("the value is missing".to_owned(), help)
-    } else if unquoted {
-        let help = "put texts, addresses, durations and sizes in quotes: `\"30s\"`".to_owned();
-        (said.to_owned(), help)
-    } else if said == "duplicate key" {
-        let key = text.get(span.clone()).unwrap_or_default();
-        let help = "keep one of them; tables of a list are written `[[…]]`".to_owned();
-        (format!("`{key}` stands twice in its table"), help)
     } else {
-        let help = match expected {
-            Some("nothing") | None => "see https://toml.io for how TOML is written".to_owned(),
-            Some(expected) => format!("expected {expected}"),
-        };
-        (said.to_owned(), help)
+        let value = value.escape_debug();
+        let help = format!("write `\"{value}\"`");
+        (format!("`{value}` has no quotes"), help)
     };
     Problem::error(Some(span), "", message, help)
 }

@@ -18,6 +18,8 @@ use crate::{Cdn, Config, DomainName, Mailbox, Origin};
 
 /// The longest time that any time-out or interval may be.
 const HOUR: Duration = Duration::from_secs(3600);
+/// The longest time that an answer may be kept: a year of 365.25 days, as durations count it.
+const YEAR: Duration = Duration::from_secs(31_557_600);
 
 /// What tables need to know of the file around them.
 struct Scope<'a> {
@@ -36,7 +38,6 @@ pub(crate) fn config(file: &mut Reader<'_>, claims: &mut Claims, folder: &Path) 
     let scope =
         Scope { folder, zone: cdn.as_ref().map(|cdn| cdn.zone.clone()), has_cdn: file.has("cdn") };
     claims.has_cdn = scope.has_cdn;
-    claims.dns = file.has("dns").then(|| file.span_of("dns"));
     let dns = file.table("dns", |table| dns::dns(table, claims, &scope));
     let cache = file
         .table("cache", |table| edge::cache(table, &scope, None))

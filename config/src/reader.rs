@@ -45,7 +45,7 @@ pub(crate) struct Reader<'a> {
     span: Option<Range<usize>>,
     /// `edge.cache`; empty for the file itself.
     path: String,
-    /// `[edge.cache]` or `[[edge]]`, as messages name it.
+    /// `[edge.cache]` or `[[edge]]`, as messages name it; empty for the file itself.
     heading: String,
     asked: Vec<&'static str>,
     /// Whether the keys are the operator's own, so that none is unknown.
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
             table,
             span: None,
             path: String::new(),
-            heading: "a configuration".to_owned(),
+            heading: String::new(),
             asked: Vec::new(),
             open: false,
             problems,
@@ -238,14 +238,14 @@ impl<'a> Reader<'a> {
             return Vec::new();
         };
         let path = self.key(key);
-        let wrong = |found: &str| Fault {
-            message: format!("`{path}` is a list of tables, not {found}"),
+        let wrong = |value: &DeValue<'_>| Fault {
+            message: format!("`{path}` is a list of tables, not {}", a_kind(value)),
             help: format!("write `[[{path}]]`, once for each"),
         };
         let items = match value.get_ref() {
             DeValue::Array(array) => array.iter().collect(),
             other => {
-                self.fault(value.span(), key, wrong(a_kind(other)));
+                self.fault(value.span(), key, wrong(other));
                 vec![value]
             }
         };
@@ -258,7 +258,12 @@ impl<'a> Reader<'a> {
                     found.extend(reader.run(&mut read));
                 }
                 _ if !value.get_ref().is_array() => {}
-                other => self.fault(item.span(), key, wrong(&format!("{} in it", a_kind(other)))),
+                other => {
+                    let message =
+                        format!("`{path}` is a list of tables with {} in it", a_kind(other));
+                    let fault = Fault { message, ..wrong(other) };
+                    self.fault(item.span(), key, fault);
+                }
             }
         }
         found
@@ -344,7 +349,12 @@ impl<'a> Reader<'a> {
                 format!("the keys known here are `{}`", known.join("`, `"))
             });
             let fault = Fault {
-                message: format!("{} has no key `{}`", self.heading, name.escape_debug()),
+                message: match &self.span {
+                    Some(_) => {
+                        format!("unknown key `{}` in `{}`", name.escape_debug(), self.heading)
+                    }
+                    None => format!("unknown key `{}`", name.escape_debug()),
+                },
                 help,
             };
             self.fault(key.span(), name, fault);

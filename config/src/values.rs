@@ -1,6 +1,5 @@
 //! How single values are read: one function a kind, each with its own wrong types and bounds.
 
-use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -49,9 +48,11 @@ pub(crate) fn prefix(value: &DeValue<'_>) -> Result<IpNet, Fault> {
 
 pub(crate) fn path(value: &DeValue<'_>) -> Result<PathBuf, Fault> {
     match value.as_str() {
-        Some(text) if !text.is_empty() && !text.contains('\0') => Ok(PathBuf::from(text)),
-        Some(_) => Err(Fault {
-            message: "the path is empty or has a NUL".to_owned(),
+        Some(text) if !text.is_empty() && !text.contains(char::is_control) => {
+            Ok(PathBuf::from(text))
+        }
+        Some(text) => Err(Fault {
+            message: format!("`{}` is no path", text.escape_debug()),
             help: "write a path; a relative one begins at this file's folder".to_owned(),
         }),
         None => Err(wrong_kind(value, "a path", r#""some/file""#)),
@@ -86,7 +87,7 @@ pub(crate) fn duration(
             _ => r#""30s""#.to_owned(),
         };
         let duration = text(value, "a duration", &example, units::duration)?;
-        within(duration, &bounds, units::format_duration)
+        within(value, duration, &bounds, units::format_duration)
     }
 }
 
@@ -113,7 +114,7 @@ pub(crate) fn seconds(
 pub(crate) fn size(bounds: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<u64, Fault> {
     move |value| {
         let size = text(value, "a size", r#""512 MiB""#, units::size)?;
-        within(size, &bounds, units::format_size)
+        within(value, size, &bounds, units::format_size)
     }
 }
 
@@ -133,8 +134,8 @@ pub(crate) fn count(bounds: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Res
         };
         let number = u32::from_str_radix(integer.as_str(), integer.radix());
         match number {
-            Ok(number) => within(number, &bounds, |number| number.to_string()),
-            Err(_) => Err(out_of_range(integer, &bounds, |number| number.to_string())),
+            Ok(number) => within(value, number, &bounds, |number| number.to_string()),
+            Err(_) => Err(out_of_range(value, &bounds, |number| number.to_string())),
         }
     }
 }
@@ -232,26 +233,28 @@ fn number(value: &DeValue<'_>) -> Option<f64> {
     }
 }
 
+/// `read` from `value`, if it is within the bounds.
 fn within<T: PartialOrd + Copy>(
-    value: T,
+    value: &DeValue<'_>,
+    read: T,
     bounds: &RangeInclusive<T>,
     format: impl Fn(T) -> String,
 ) -> Result<T, Fault> {
-    if bounds.contains(&value) {
-        Ok(value)
-    } else {
-        Err(out_of_range(format(value), bounds, format))
-    }
+    if bounds.contains(&read) { Ok(read) } else { Err(out_of_range(value, bounds, format)) }
 }
 
 fn out_of_range<T: Copy>(
-    value: impl Display,
+    value: &DeValue<'_>,
     bounds: &RangeInclusive<T>,
     format: impl Fn(T) -> String,
 ) -> Fault {
+    let written = match value {
+        DeValue::Integer(integer) => integer.to_string(),
+        other => other.as_str().unwrap_or_default().to_owned(),
+    };
     let (least, greatest) = (format(*bounds.start()), format(*bounds.end()));
     Fault {
-        message: format!("`{value}` is out of range"),
+        message: format!("`{written}` is out of range"),
         help: format!("write a value from `{least}` to `{greatest}`"),
     }
 }

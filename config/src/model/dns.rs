@@ -11,7 +11,8 @@ use crate::{DomainName, Label, Location};
 /// `[dns]`: the name servers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dns {
-    /// UDP and TCP addresses to answer on.
+    /// UDP and TCP addresses to answer on. An unspecified IPv6 address stands for IPv6 alone, so that
+    /// `0.0.0.0` may stand beside it.
     pub listen: Vec<SocketAddr>,
     /// Address of `/metrics`, `/healthz` and `/status`.
     pub admin: SocketAddr,

@@ -15,7 +15,8 @@ pub struct Edge {
     pub location: Location,
     /// What DNS answers for it.
     pub addresses: Vec<IpAddr>,
-    /// Where it serves HTTP.
+    /// Where it serves HTTP. An unspecified IPv6 address stands for IPv6 alone, so that
+    /// `0.0.0.0` may stand beside it.
     pub listen: Vec<SocketAddr>,
     /// Address of `/metrics`, `/healthz` and `/status`.
     pub admin: SocketAddr,

@@ -15,6 +15,7 @@ use crate::{AllDown, Dns, HealthCheck, HealthPolicy, NameServer, Network, Networ
 const PORT: u16 = 53;
 
 pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Dns {
+    claims.dns = Some(table.span());
     let nameservers = table.tables("nameserver", |table| nameserver(table, claims));
     let addresses: Vec<_> = nameservers
         .iter()

@@ -72,7 +72,7 @@ pub(super) fn cache(
 ) -> CachePolicy {
     let default = default.cloned().unwrap_or_else(default_cache);
     let eviction = [("lfu", Eviction::Lfu), ("lru", Eviction::Lru)];
-    let disk = table.table("disk", |table| disk(table, scope));
+    let disk = table.table("disk", |table| disk(table, scope)).flatten();
     if disk.is_some() {
         let fault = Fault {
             message: "the disk tier isn't built yet: only memory is used".to_owned(),
@@ -82,7 +82,7 @@ pub(super) fn cache(
     }
     CachePolicy {
         memory_bytes: table.get_or("memory", default.memory_bytes, size(MIB..=16 * TIB)),
-        disk: disk.flatten().or(default.disk),
+        disk: disk.or(default.disk),
         eviction: table.get_or("eviction", default.eviction, choice(&eviction)),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{HOUR, Scope, plain};
+use super::{HOUR, Scope, YEAR, plain};
 use crate::check::Claims;
 use crate::reader::{Fault, Reader};
 use crate::values::{choice, domain_name, duration, flag, label, origin_url, quantity};
@@ -73,7 +73,7 @@ fn default_cache() -> SiteCache {
 
 fn cache(table: &mut Reader<'_>) -> SiteCache {
     let default = default_cache();
-    let time = duration(Duration::ZERO..=365 * 24 * HOUR);
+    let time = duration(Duration::ZERO..=YEAR);
     let cookies = [("pass", Cookies::Pass), ("store", Cookies::Store), ("strip", Cookies::Strip)];
     SiteCache {
         default_ttl: table.get_or("default_ttl", default.default_ttl, &time),

@@ -76,7 +76,7 @@ fn bad_flags_are_named() {
     );
     assert_eq!(
         try_with(edge, admin(":9180")),
-        "--admin: `:9180` has no address; write `0.0.0.0:9180`"
+        "--admin: `:9180` has no address; write `127.0.0.1:9180`, or `0.0.0.0:9180` for every address"
     );
     assert!(try_with(edge, listen("127.0.0.1:9180")).contains("would be listened on twice"));
     assert!(try_with(edge, admin("127.0.0.1:80")).contains("would be listened on twice"));

@@ -30,7 +30,7 @@ pub fn address(text: &str, usual_port: u16) -> Result<SocketAddr, AddressError> 
         (Ok(_), _) => Err(AddressError::Port(port.to_owned())),
         (Err(_), Ok(port)) if host.is_empty() => Err(AddressError::NoAddress {
             text: owned(),
-            remedy: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+            remedy: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
         }),
         (Err(_), Ok(port)) if bare.bytes().any(|b| b.is_ascii_alphabetic()) => {
             Err(AddressError::Name {
@@ -187,9 +187,13 @@ pub enum PrefixError {
 impl Refusal for AddressError {
     fn help(&self) -> String {
         match self {
-            Self::NoPort { remedy, .. }
-            | Self::NoAddress { remedy, .. }
-            | Self::Brackets { remedy, .. } => format!("write `{remedy}`"),
+            Self::NoPort { remedy, .. } | Self::Brackets { remedy, .. } => {
+                format!("write `{remedy}`")
+            }
+            Self::NoAddress { remedy, .. } => {
+                let port = remedy.port();
+                format!("write `{remedy}`, or `0.0.0.0:{port}` for every address")
+            }
             Self::Name { remedy, .. } => format!("write the address itself, such as `{remedy}`"),
             Self::Port(_) => "a port goes from 0 to 65535".to_owned(),
             Self::Unreadable(_, port) => {

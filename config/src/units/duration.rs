@@ -8,14 +8,12 @@ use crate::Refusal;
 
 /// Reads a duration with its unit.
 pub fn duration(text: &str) -> Result<Duration, DurationError> {
-    humantime::parse_duration(text.trim()).map_err(|error| {
-        let number = text.trim();
-        if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
-            DurationError::NoUnit(number.to_owned())
-        } else {
-            DurationError::Unreadable { text: text.to_owned(), reason: error.to_string() }
-        }
-    })
+    let trimmed = text.trim();
+    // A lone zero would be read without unit.
+    if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(DurationError::NoUnit(trimmed.to_owned()));
+    }
+    humantime::parse_duration(trimmed).map_err(|_| DurationError::Unreadable(text.to_owned()))
 }
 
 /// The form that [`duration`] reads.
@@ -30,20 +28,15 @@ pub enum DurationError {
     #[error("`{0}` has no unit of time")]
     NoUnit(String),
     /// Something else.
-    #[error("`{text}` is no duration: {reason}")]
-    Unreadable {
-        /// The text.
-        text: String,
-        /// What was unexpected.
-        reason: String,
-    },
+    #[error("`{0}` is no duration")]
+    Unreadable(String),
 }
 
 impl Refusal for DurationError {
     fn help(&self) -> String {
         match self {
             Self::NoUnit(number) => format!("write `{number}s` for seconds, or `{number}ms`"),
-            Self::Unreadable { .. } => "write a number and a unit: `250ms`, `30s`, `5m`, `1h`, \
+            Self::Unreadable(_) => "write a number and a unit: `250ms`, `30s`, `5m`, `1h`, \
                                         `1h 30m`, `7d`"
                 .to_owned(),
         }
