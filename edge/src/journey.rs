@@ -4,9 +4,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VIA};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, VIA};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -16,6 +15,7 @@ use kingcdn_config::clock::{Stopwatch, Timestamp};
 use kingcdn_config::status::HEALTH_PATH;
 
 use crate::admission::{self, Refusal};
+use crate::answer::{Answer, confirmed, failed, from_store, only_if_cached, stale_instead};
 use crate::cache_status::{Cache, CacheStatus};
 use crate::caching::{
     self, ClientControl, Decision, Forward, Held, Trouble, fields, invalidation, range,
@@ -53,13 +53,6 @@ struct Visit<'a> {
     /// Path and query.
     target: PathAndQuery,
     key: Key,
-}
-
-/// An answer, and what the cache had to do with it.
-struct Answer {
-    response: Response<Content>,
-    cache: Cache,
-    status: CacheStatus,
 }
 
 /// The answer that a request waited for isn't for it.
@@ -337,92 +330,6 @@ fn may_share(head: &Head, request: caching::Request<'_>, now: Timestamp) -> bool
     head.terms
         .as_ref()
         .is_ok_and(|terms| terms.serves(request) && terms.reusable_without_validation(now))
-}
-
-fn from_store(
-    request: caching::Request<'_>,
-    object: Option<Arc<Object>>,
-    age: Duration,
-    now: Timestamp,
-    cache: Cache,
-) -> Answer {
-    let Some(object) = object else {
-        return failed(FetchError::Aborted, Forward::Miss);
-    };
-    let response = deliver::stored(request, &object, age, now);
-    let ttl = Some(object.terms.ttl_secs(now));
-    Answer { response, cache, status: CacheStatus { ttl, ..CacheStatus::default() } }
-}
-
-/// The held object, which the origin has just confirmed.
-fn confirmed(
-    request: caching::Request<'_>,
-    object: &Object,
-    why: Forward,
-    now: Timestamp,
-) -> Answer {
-    let status = CacheStatus {
-        fwd: Some(why),
-        fwd_status: Some(StatusCode::NOT_MODIFIED),
-        ttl: Some(object.terms.ttl_secs(now)),
-        ..CacheStatus::default()
-    };
-    let response = deliver::stored(request, object, object.terms.age(now), now);
-    Answer { response, cache: Cache::Revalidated, status }
-}
-
-/// The held object in place of an origin in trouble, where that is permitted.
-fn stale_instead(
-    request: caching::Request<'_>,
-    held: &Object,
-    trouble: Trouble,
-    detail: &'static str,
-    now: Timestamp,
-) -> Option<Answer> {
-    let age = caching::stale_on_error(&held.terms, trouble, now).ok()?;
-    let status = CacheStatus {
-        fwd: Some(Forward::Stale),
-        fwd_status: match trouble {
-            Trouble::Status(status) => Some(status),
-            Trouble::Unreachable => None,
-        },
-        ttl: Some(held.terms.ttl_secs(now)),
-        detail: Some(detail),
-        ..CacheStatus::default()
-    };
-    let response = deliver::stored(request, held, age, now);
-    Some(Answer { response, cache: Cache::Stale, status })
-}
-
-/// No origin answered and nothing may stand in.
-fn failed(error: FetchError, why: Forward) -> Answer {
-    let status = error.status();
-    let mut response = deliver::text(
-        status,
-        match status {
-            StatusCode::GATEWAY_TIMEOUT => "The origin does not answer in time.\n",
-            StatusCode::SERVICE_UNAVAILABLE => "Too many requests to the origin are under way.\n",
-            StatusCode::PAYLOAD_TOO_LARGE => "The request's body is too long.\n",
-            _ => "The origin does not answer.\n",
-        },
-    );
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    let detail = Some(error.as_str());
-    let status = CacheStatus { fwd: Some(why), detail, ..CacheStatus::default() };
-    Answer { response, cache: Cache::Error, status }
-}
-
-/// RFC 9111 section 5.2.1.7.
-fn only_if_cached() -> Answer {
-    let text = "The cache has no answer that it may use, and was told not to ask for one.\n";
-    let detail = Some("only-if-cached");
-    Answer {
-        response: deliver::text(StatusCode::GATEWAY_TIMEOUT, text),
-        cache: Cache::Error,
-        status: CacheStatus { own_answer: true, detail, ..CacheStatus::default() },
-    }
 }
 
 fn refuse(node: &Node, refusal: Refusal) -> Response<Recorded> {

@@ -9,6 +9,7 @@
 
 mod accept;
 mod admission;
+mod answer;
 mod cache_status;
 pub mod caching;
 mod collapse;

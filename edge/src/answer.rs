@@ -1,0 +1,108 @@
+//! Answers, with what the cache had to do with them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use kingcdn_config::clock::Timestamp;
+
+use crate::cache_status::{Cache, CacheStatus};
+use crate::caching::{self, Forward, Trouble};
+use crate::content::Content;
+use crate::deliver;
+use crate::store::Object;
+use crate::upstream::FetchError;
+
+/// An answer, and what the cache had to do with it.
+pub(crate) struct Answer {
+    pub(crate) response: Response<Content>,
+    pub(crate) cache: Cache,
+    pub(crate) status: CacheStatus,
+}
+
+pub(crate) fn from_store(
+    request: caching::Request<'_>,
+    object: Option<Arc<Object>>,
+    age: Duration,
+    now: Timestamp,
+    cache: Cache,
+) -> Answer {
+    let Some(object) = object else {
+        return failed(FetchError::Aborted, Forward::Miss);
+    };
+    let response = deliver::stored(request, &object, age, now);
+    let ttl = Some(object.terms.ttl_secs(now));
+    Answer { response, cache, status: CacheStatus { ttl, ..CacheStatus::default() } }
+}
+
+/// The held object, which the origin has just confirmed.
+pub(crate) fn confirmed(
+    request: caching::Request<'_>,
+    object: &Object,
+    why: Forward,
+    now: Timestamp,
+) -> Answer {
+    let status = CacheStatus {
+        fwd: Some(why),
+        fwd_status: Some(StatusCode::NOT_MODIFIED),
+        ttl: Some(object.terms.ttl_secs(now)),
+        ..CacheStatus::default()
+    };
+    let response = deliver::stored(request, object, object.terms.age(now), now);
+    Answer { response, cache: Cache::Revalidated, status }
+}
+
+/// The held object in place of an origin in trouble, where that is permitted.
+pub(crate) fn stale_instead(
+    request: caching::Request<'_>,
+    held: &Object,
+    trouble: Trouble,
+    detail: &'static str,
+    now: Timestamp,
+) -> Option<Answer> {
+    let age = caching::stale_on_error(&held.terms, trouble, now).ok()?;
+    let status = CacheStatus {
+        fwd: Some(Forward::Stale),
+        fwd_status: match trouble {
+            Trouble::Status(status) => Some(status),
+            Trouble::Unreachable => None,
+        },
+        ttl: Some(held.terms.ttl_secs(now)),
+        detail: Some(detail),
+        ..CacheStatus::default()
+    };
+    let response = deliver::stored(request, held, age, now);
+    Some(Answer { response, cache: Cache::Stale, status })
+}
+
+/// No origin answered and nothing may stand in.
+pub(crate) fn failed(error: FetchError, why: Forward) -> Answer {
+    let status = error.status();
+    let mut response = deliver::text(
+        status,
+        match status {
+            StatusCode::GATEWAY_TIMEOUT => "The origin does not answer in time.\n",
+            StatusCode::SERVICE_UNAVAILABLE => "Too many requests to the origin are under way.\n",
+            StatusCode::PAYLOAD_TOO_LARGE => "The request's body is too long.\n",
+            _ => "The origin does not answer.\n",
+        },
+    );
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    let detail = Some(error.as_str());
+    let status = CacheStatus { fwd: Some(why), detail, ..CacheStatus::default() };
+    Answer { response, cache: Cache::Error, status }
+}
+
+/// RFC 9111 section 5.2.1.7.
+pub(crate) fn only_if_cached() -> Answer {
+    let text = "The cache has no answer that it may use, and was told not to ask for one.\n";
+    let detail = Some("only-if-cached");
+    Answer {
+        response: deliver::text(StatusCode::GATEWAY_TIMEOUT, text),
+        cache: Cache::Error,
+        status: CacheStatus { own_answer: true, detail, ..CacheStatus::default() },
+    }
+}
