@@ -17,7 +17,7 @@ use toml::Spanned;
 use crate::reader::{Problems, did_you_mean};
 use crate::report::Problem;
 use crate::units::overlap;
-use crate::{DomainName, Label};
+use crate::{DomainName, Label, Refusal};
 
 /// Everything that a file's tables claim.
 #[derive(Default)]
@@ -102,10 +102,14 @@ impl Claims {
     pub(crate) fn check_files(&self, problems: &Problems) {
         for file in &self.files {
             let path = file.path.get_ref();
-            let readable = std::fs::File::open(path).and_then(|file| file.metadata());
-            let reason = match readable {
-                Ok(metadata) if metadata.is_file() => continue,
-                Ok(_) => "it isn't a file".to_owned(),
+            // Asked first, because to open a named pipe would wait for its writer.
+            let is_file = std::fs::metadata(path).map(|metadata| metadata.is_file());
+            let reason = match is_file {
+                Ok(false) => "it isn't a file".to_owned(),
+                Ok(true) => match std::fs::File::open(path) {
+                    Ok(_) => continue,
+                    Err(error) => error.to_string(),
+                },
                 Err(error) => error.to_string(),
             };
             let message = format!("{} `{}` can't be read: {reason}", file.what, path.display());
@@ -160,8 +164,15 @@ impl Claims {
         once(problems, "site.hosts", &self.hosts, "two sites claim the host", help);
         let Some(zone) = &self.zone else { return };
         for nameserver in &self.nameservers {
-            let Ok(name) = zone.get_ref().below(nameserver.get_ref()) else {
-                continue;
+            let name = match zone.get_ref().below(nameserver.get_ref()) {
+                Ok(name) => name,
+                Err(error) => {
+                    let message = format!("below the CDN's zone, {error}");
+                    let place = Some(nameserver.span());
+                    let key = "dns.nameserver.name";
+                    problems.push(Problem::error(place, key, message, error.help()));
+                    continue;
+                }
             };
             if let Some(host) = self.hosts.iter().find(|host| *host.get_ref() == name) {
                 let message = format!("`{name}` is the name of a name server");

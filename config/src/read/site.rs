@@ -49,10 +49,8 @@ fn hosts(
             }
             Ok(_) => {}
             Err(error) => {
-                let fault = Fault {
-                    message: format!("the site's name below `{zone}` isn't possible: {error}"),
-                    help: error.help(),
-                };
+                let fault =
+                    Fault { message: format!("below the CDN's zone, {error}"), help: error.help() };
                 table.fault(site.span(), "name", fault);
             }
         }

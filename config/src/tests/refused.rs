@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::{parse, parts};
 
-const SHEETS: [&str; 6] = ["syntax", "tables", "values", "dns", "edges", "sites"];
+const SHEETS: [&str; 7] = ["syntax", "tables", "values", "dns", "networks", "edges", "sites"];
 
 struct Case<'a> {
     heading: &'a str,
