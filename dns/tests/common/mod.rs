@@ -1,0 +1,74 @@
+//! A name server on real sockets, and clients for it.
+#![allow(dead_code)] // Each test uses its part.
+
+#[path = "../../src/testing.rs"]
+pub(crate) mod testing;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kingcdn_config::Config;
+use kingcdn_config::clock::Clock;
+use kingcdn_dns::Dns;
+use tempfile::TempDir;
+
+pub(crate) const ZONE: &str = "\
+$TTL 300
+@     SOA ns1 hostmaster 1 1d 2h 4w 60
+@     NS  ns1
+ns1   A   127.0.0.1
+video CNAME netcinema.kingcdn.test.
+";
+
+pub(crate) struct Server {
+    pub(crate) dns: Dns,
+    pub(crate) address: SocketAddr,
+    pub(crate) config: Config,
+    pub(crate) registry: prometheus::Registry,
+    pub(crate) folder: TempDir,
+}
+
+/// A name server with the configuration that tests share, changed.
+pub(crate) async fn server(change: impl FnOnce(&mut Config)) -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = testing::config(folder.path(), &[("netcinema.test", ZONE)]);
+    change(&mut config);
+    let registry = prometheus::Registry::new();
+    let dns = Dns::start(Arc::new(config.clone()), Clock::system(), &registry).await.unwrap();
+    Server { address: dns.addresses()[0], dns, config, registry, folder }
+}
+
+/// What a client program prints. `@` and `-p` are added.
+pub(crate) async fn run(program: &str, address: SocketAddr, arguments: &str) -> String {
+    let mut command = Command::new(program);
+    command.arg(format!("@{}", address.ip()));
+    command.arg("-p").arg(address.port().to_string());
+    command.args(arguments.split_whitespace());
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.unwrap().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Sends a packet over UDP; the answer, if there is one in time.
+pub(crate) fn exchange(address: SocketAddr, packet: &[u8], wait: Duration) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(wait)).unwrap();
+    socket.send_to(packet, address).unwrap();
+    let mut answer = [0; 65535];
+    let length = socket.recv(&mut answer).ok()?;
+    Some(answer[..length].to_vec())
+}
+
+/// A query for a name's A records, without EDNS.
+pub(crate) fn query(id: u16, name: &str) -> Vec<u8> {
+    let mut packet = id.to_be_bytes().to_vec();
+    packet.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in name.split('.') {
+        packet.push(u8::try_from(label.len()).unwrap());
+        packet.extend(label.as_bytes());
+    }
+    packet.extend([0, 0, 1, 0, 1]);
+    packet
+}
