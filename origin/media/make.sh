@@ -3,7 +3,7 @@
 # tone that climbs, in three bit rates that share their CMAF segments between
 # one DASH manifest and one HLS playlist. Needs ffmpeg with libx264.
 #
-#   media/make.sh        writes into media/site/ and lists the site in src/sample/files.rs
+#   media/make.sh        writes into media/site/; list.sh then lists the site
 #
 # The segments' folder is named after their content: what stands behind a
 # segment's name never changes, so caches may keep it for ever.
@@ -70,13 +70,5 @@ for playlist in "$work"/*.mpd "$work"/*.m3u8; do
     "$playlist" > "site/${playlist##*/}"
 done
 
-# The list that the program embeds.
-{
-  echo "// The files of the site, as media/make.sh lists them."
-  echo "&["
-  (cd site && find . -type f | sed 's#^\./##' | sort) | while read -r file; do
-    echo "    embedded!(\"$file\"),"
-  done
-  echo "]"
-} > ../src/sample/files.rs
+./list.sh
 du -sh site

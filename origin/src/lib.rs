@@ -2,8 +2,8 @@
 //!
 //! It serves the files of one folder as RFC 9110 says: strong validators, conditional requests,
 //! ranges; with the media types and the freshness that streamed video needs. The way of a request
-//! is [`journey`]; what is decided on it is in pure modules ([`path`], [`rules`], [`plan`] with
-//! [`conditions`] and [`ranges`]), what touches files in [`root`], [`stamps`] and [`body`].
+//! is `journey`; what is decided on it is in pure modules (`path`, `rules`, `plan` with
+//! `conditions` and `ranges`), what touches files in `root`, `stamps` and `body`.
 //!
 //! Absent on purpose: anything that writes, lists folders, compresses, or speaks TLS.
 

@@ -158,7 +158,7 @@ impl Drop for Record {
             path = self.path,
             status = self.status.map_or(0, |status| status.as_u16()),
             bytes = self.bytes,
-            milliseconds = took.as_secs_f64() * 1000.0,
+            milliseconds = (took.as_secs_f64() * 1e6).round() / 1e3,
             range = self.range,
             complete = self.complete,
             reason = self.reason,

@@ -51,7 +51,7 @@ pub(crate) struct Stamp {
 #[derive(Debug)]
 pub(crate) struct Tags {
     remembered: Mutex<HashMap<Stamp, EntityTag>>,
-    hashing: Semaphore,
+    hashing: Arc<Semaphore>,
 }
 
 impl Stamp {
@@ -93,7 +93,10 @@ impl Stamp {
 
 impl Tags {
     pub(crate) fn new() -> Self {
-        Self { remembered: Mutex::new(HashMap::new()), hashing: Semaphore::new(MAX_HASHING) }
+        Self {
+            remembered: Mutex::new(HashMap::new()),
+            hashing: Arc::new(Semaphore::new(MAX_HASHING)),
+        }
     }
 
     /// The tag of an open file, and the stamp under which it has these bytes.
@@ -112,14 +115,19 @@ impl Tags {
         if let Some(tag) = self.recall(&stamp) {
             return Ok((tag, stamp));
         }
-        let permit = self.hashing.acquire().await.map_err(io::Error::other)?;
+        let hashing = Arc::clone(&self.hashing);
+        let permit = hashing.acquire_owned().await.map_err(io::Error::other)?;
         // Whoever held the permit may have hashed this very file.
         if let Some(tag) = self.recall(&stamp) {
             return Ok((tag, stamp));
         }
         let file = Arc::clone(file);
-        let (hash, stamp) = tokio::task::spawn_blocking(move || hash(&file, stamp)).await??;
-        drop(permit);
+        // The permit goes along: the work doesn't end when the client leaves.
+        let work = move || {
+            let _permit = permit;
+            hash(&file, stamp)
+        };
+        let (hash, stamp) = tokio::task::spawn_blocking(work).await??;
         let tag = EntityTag::of_content(&hash);
         if stamp.is_settled(now) {
             self.remember(stamp, tag.clone());

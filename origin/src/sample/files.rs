@@ -1,13 +1,17 @@
-// The files of the site, as media/make.sh lists them.
 &[
     embedded!("captions.vtt"),
     embedded!("favicon.svg"),
+    embedded!("index.html"),
+    embedded!("manifest.js"),
     embedded!("manifest.mpd"),
     embedded!("master.m3u8"),
     embedded!("media_0.m3u8"),
     embedded!("media_1.m3u8"),
     embedded!("media_2.m3u8"),
     embedded!("media_3.m3u8"),
+    embedded!("page.js"),
+    embedded!("player.js"),
+    embedded!("style.css"),
     embedded!("take-1b0dab0d87ab/0-01.m4s"),
     embedded!("take-1b0dab0d87ab/0-02.m4s"),
     embedded!("take-1b0dab0d87ab/0-03.m4s"),
