@@ -1,1 +1,42 @@
-fn main() {}
+//! KingCDN: a self-hosted pull-through CDN in one program.
+//!
+//! This package is the house around the roles: the command line, logs,
+//! signals, the admin listener, and `kingcdn up`, which runs a whole CDN on
+//! one machine. It knows nothing of caching or of steering.
+
+mod admin;
+mod check;
+mod cli;
+mod failure;
+mod health;
+mod node;
+mod ports;
+mod process;
+mod role;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+use role::Role;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let Cli { command, logs } = Cli::parse();
+    let done = match command {
+        Command::Up(options) => up::run(&options, &logs),
+        Command::Dns(options) => process::run(Role::Dns, &options, &logs),
+        Command::Edge(options) => process::run(Role::Edge, &options, &logs),
+        Command::Origin(options) => process::run(Role::Origin, &options, &logs),
+        Command::Check(options) => check::run(&options),
+        Command::Health(options) => health::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,189 @@
+//! A node's admin listener: `/metrics`, `/healthz` and `/status` for Prometheus, orchestrators and
+//! people.
+//!
+//! It belongs on an address that clients of the CDN can't reach. Still a web page in an operator's
+//! browser can send requests here, by pointing a name of its own at this address (DNS rebinding):
+//! so a request must name us by address or by a name that is ours.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Connections at once.
+const CONNECTIONS: usize = 64;
+/// Bytes of a request's line and header section.
+const HEADER_BYTES: usize = 16 * 1024;
+/// Time for the request's header section.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a whole connection: one request, one answer.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// Pause after the system refused to hand over a connection, as it does when file descriptors run
+/// out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+
+/// What a node tells about itself.
+pub(crate) trait Subject: Send + Sync + 'static {
+    /// Every metric, in Prometheus' text format.
+    fn metrics(&self) -> anyhow::Result<String>;
+    /// Whether the node is well; else what is wrong.
+    fn health(&self) -> Result<(), &'static str>;
+    /// The `/status` document.
+    fn status(&self) -> serde_json::Value;
+    /// Whether `host`, in lower case and without port, is a name of this node.
+    fn is_called(&self, host: &str) -> bool;
+}
+
+/// Listens at `address`, without answering yet.
+pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Answers for `subject` until dropped.
+pub(crate) async fn serve(listener: TcpListener, subject: Arc<impl Subject>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return; // Nobody closes the semaphore.
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(converse(stream, Arc::clone(&subject), place));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the admin listener got no connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, subject: Arc<impl Subject>, _place: OwnedSemaphorePermit) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let response = answer(&request, &*subject);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    // What goes wrong here went wrong at the other end.
+    let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+}
+
+fn answer<B>(request: &Request<B>, subject: &impl Subject) -> Response<Full<Bytes>> {
+    if let Err((status, text)) = admit(request, subject) {
+        return respond(status, TEXT_TYPE, text.to_owned());
+    }
+    match request.uri().path() {
+        "/metrics" => match subject.metrics() {
+            Ok(text) => respond(StatusCode::OK, METRICS_TYPE, text),
+            Err(error) => {
+                respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT_TYPE, format!("{error:#}\n"))
+            }
+        },
+        "/healthz" => match subject.health() {
+            Ok(()) => respond(StatusCode::OK, TEXT_TYPE, "ok\n".to_owned()),
+            Err(reason) => {
+                respond(StatusCode::SERVICE_UNAVAILABLE, TEXT_TYPE, format!("{reason}\n"))
+            }
+        },
+        "/status" => {
+            respond(StatusCode::OK, "application/json", format!("{:#}\n", subject.status()))
+        }
+        _ => respond(
+            StatusCode::NOT_FOUND,
+            TEXT_TYPE,
+            "not here; try /metrics, /healthz or /status\n".to_owned(),
+        ),
+    }
+}
+
+fn admit<B>(
+    request: &Request<B>,
+    subject: &impl Subject,
+) -> Result<(), (StatusCode, &'static str)> {
+    match host(request.headers()) {
+        Host::Absent => (),
+        Host::Named(name) if is_ours(&name, subject) => (),
+        Host::Named(_) => {
+            return Err((
+                StatusCode::MISDIRECTED_REQUEST,
+                "this host is no name of this node; use its address\n",
+            ));
+        }
+        Host::Bad => return Err((StatusCode::BAD_REQUEST, "one well-formed Host, please\n")),
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Err((StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD, please\n"));
+    }
+    Ok(())
+}
+
+/// Whom a request asks for.
+enum Host {
+    /// Nobody by name, as HTTP/1.0 permits; browsers always name a host.
+    Absent,
+    /// This host, in lower case and without port.
+    Named(String),
+    /// Several hosts, or nothing that a host can be.
+    Bad,
+}
+
+fn host(headers: &HeaderMap) -> Host {
+    let mut fields = headers.get_all(HOST).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => Host::Absent,
+        (Some(field), None) => authority(field).map_or(Host::Bad, Host::Named),
+        (Some(_), Some(_)) => Host::Bad,
+    }
+}
+
+fn authority(field: &HeaderValue) -> Option<String> {
+    let authority: http::uri::Authority = field.to_str().ok()?.parse().ok()?;
+    Some(authority.host().to_ascii_lowercase())
+}
+
+/// A page on the Internet can't make its own name one of these: an address, a name without dots
+/// (as container networks give), or what the node says is its own.
+fn is_ours(host: &str, subject: &impl Subject) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok()
+        || !host.contains('.')
+        || host.ends_with(".localhost")
+        || subject.is_called(host)
+}
+
+fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

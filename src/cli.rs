@@ -1,0 +1,111 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::role::Role;
+
+/// A self-hosted pull-through CDN: DNS that names the nearest healthy edge, and edges that cache.
+#[derive(Debug, Parser)]
+#[command(name = "kingcdn", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) logs: LogOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole CDN on this machine: an origin with a video, three edges and DNS.
+    Up(UpOptions),
+    /// Run a name server.
+    Dns(NodeOptions),
+    /// Run an edge.
+    Edge(NodeOptions),
+    /// Run the reference origin.
+    Origin(NodeOptions),
+    /// Check a configuration file: exit 0 when it is right, 2 with every error when it isn't.
+    Check(CheckOptions),
+    /// Ask a node on this machine for its health: exit 0 when it is well, 1 when it isn't.
+    Health(HealthOptions),
+}
+
+/// Which logs are written, and how. They go to standard error.
+#[derive(Debug, Args)]
+pub(crate) struct LogOptions {
+    /// What is logged: error, warn, info, debug or trace, also by module ("info,kingcdn_edge=debug").
+    #[arg(long, global = true, value_name = "FILTER", env = "KINGCDN_LOG")]
+    #[arg(default_value = "info", help_heading = "Logs")]
+    pub(crate) log: String,
+    /// How a line looks.
+    #[arg(long, global = true, value_name = "FORMAT", env = "KINGCDN_LOG_FORMAT")]
+    #[arg(value_enum, default_value_t = LogFormat::Text, help_heading = "Logs")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpOptions {
+    /// Folder for the configuration, the sample site and the logs; kept afterwards.
+    /// A temporary one when absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Time before a node that died is started again; grows while it keeps dying.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = kingcdn_config::units::duration)]
+    pub(crate) restart_after: Duration,
+}
+
+/// Which configuration, and which of its nodes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Selection {
+    /// The configuration file of the whole CDN.
+    #[arg(long, value_name = "FILE", env = "KINGCDN_CONFIG")]
+    pub(crate) config: PathBuf,
+    /// Which [[edge]] of the file this is; needed when there are several.
+    #[arg(long, value_name = "NAME", env = "KINGCDN_NODE")]
+    pub(crate) node: Option<String>,
+    /// Listen here instead of where the file says; several with commas.
+    #[arg(long, value_name = "ADDRESS", env = "KINGCDN_LISTEN", value_delimiter = ',')]
+    pub(crate) listen: Vec<String>,
+    /// Answer /metrics, /healthz and /status here instead of where the file says.
+    #[arg(long, value_name = "ADDRESS", env = "KINGCDN_ADMIN")]
+    pub(crate) admin: Option<String>,
+    /// Keep the disk tier of an edge's cache here instead of where the file says.
+    #[arg(long, value_name = "DIR", env = "KINGCDN_CACHE_PATH")]
+    pub(crate) cache_path: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeOptions {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Stop when standard input ends: `kingcdn up` holds the other end, so that no child outlives it.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_ends: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// The configuration file.
+    #[arg(value_name = "FILE", env = "KINGCDN_CONFIG")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthOptions {
+    /// What the node does.
+    #[arg(value_enum)]
+    pub(crate) role: Role,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}

@@ -1,0 +1,160 @@
+//! The three roles, behind the few things that a process does with any of them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+use kingcdn_config::clock::Clock;
+use kingcdn_config::{Config, Files};
+use kingcdn_dns::Dns;
+use kingcdn_edge::Edge;
+use kingcdn_origin::Origin;
+use prometheus::Registry;
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::node::Node;
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// A name server.
+    Dns,
+    /// An edge.
+    Edge,
+    /// The reference origin.
+    Origin,
+}
+
+impl Role {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Edge => "edge",
+            Self::Origin => "origin",
+        }
+    }
+
+    /// Its table in the configuration.
+    pub(crate) fn table(self) -> &'static str {
+        match self {
+            Self::Dns => "[dns]",
+            Self::Edge => "[[edge]]",
+            Self::Origin => "[origin]",
+        }
+    }
+
+    /// Whether it reads the files that the configuration names.
+    pub(crate) fn files(self) -> Files {
+        match self {
+            Self::Dns => Files::Checked,
+            Self::Edge | Self::Origin => Files::Unchecked,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A role at work.
+pub(crate) enum Running {
+    Dns(Dns),
+    Edge(Edge),
+    Origin(Origin),
+}
+
+impl Running {
+    /// Starts the role; it serves when this returns.
+    pub(crate) async fn start(
+        node: &Node,
+        config: &Arc<Config>,
+        clock: Clock,
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
+        match node.role() {
+            Role::Dns => {
+                let started = Dns::start(Arc::clone(config), clock, registry).await;
+                started.map(Self::Dns).map_err(|error| match error {
+                    kingcdn_dns::StartError::Listen { address, source } => {
+                        node.no_listener("listen", address, &source)
+                    }
+                    error @ kingcdn_dns::StartError::Zones(_) => Failure::Config(error.to_string()),
+                    other => anyhow::Error::from(other).into(),
+                })
+            }
+            Role::Edge => {
+                let started = Edge::start(Arc::clone(config), node.name(), clock, registry).await;
+                started.map(Self::Edge).map_err(|error| match error {
+                    kingcdn_edge::StartError::Listen { address, source } => {
+                        node.no_listener("listen", address, &source)
+                    }
+                    other => anyhow::Error::from(other).into(),
+                })
+            }
+            Role::Origin => {
+                let Some(origin) = &config.origin else {
+                    return Err(anyhow!("the configuration has no [origin]").into());
+                };
+                let started = Origin::start(origin, clock, registry).await;
+                started.map(Self::Origin).map_err(|error| match error {
+                    kingcdn_origin::StartError::Listen { address, source } => {
+                        node.no_listener("listen", address, &source)
+                    }
+                    other => anyhow::Error::from(other).into(),
+                })
+            }
+        }
+    }
+
+    /// Takes over what can be taken over of a new configuration, or nothing.
+    /// Reads files: call it where blocking is allowed, on a runtime.
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), Failure> {
+        match self {
+            Self::Dns(dns) => {
+                dns.reload(config).map_err(|error| Failure::Config(error.to_string()))
+            }
+            Self::Edge(edge) => {
+                edge.reload(config);
+                Ok(())
+            }
+            Self::Origin(_) => Ok(()),
+        }
+    }
+
+    /// Whether it is well; else what is wrong.
+    pub(crate) fn health(&self) -> Result<(), &'static str> {
+        let well = match self {
+            Self::Dns(dns) => dns.healthy(),
+            Self::Edge(edge) => edge.is_healthy(),
+            Self::Origin(_) => true,
+        };
+        if well { Ok(()) } else { Err("not ready") }
+    }
+
+    /// The `/status` document.
+    pub(crate) fn status(&self) -> Value {
+        match self {
+            Self::Dns(dns) => dns.status(),
+            Self::Edge(edge) => serde_json::to_value(edge.status()).unwrap_or_default(),
+            Self::Origin(origin) => origin.status(),
+        }
+    }
+
+    /// Takes nothing new and lets open work finish, for at most `limit`.
+    pub(crate) async fn drain(&self, limit: Duration) {
+        match self {
+            Self::Dns(dns) => dns.drain(limit).await,
+            Self::Edge(edge) => {
+                if !edge.drain(limit).await {
+                    tracing::warn!("requests were still under way when time was up");
+                }
+            }
+            Self::Origin(origin) => origin.drain(limit).await,
+        }
+    }
+}
