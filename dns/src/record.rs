@@ -1,10 +1,12 @@
 //! What is counted and logged: one record a query, handles resolved before.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry,
@@ -186,6 +188,21 @@ impl Metrics {
         self.answers.with_label_values(&[site, edge])
     }
 
+    /// Answers that named each edge, of all sites.
+    pub(crate) fn answers_by_edge(&self) -> HashMap<String, u64> {
+        let mut sums = HashMap::new();
+        for family in self.answers.collect() {
+            for metric in family.get_metric() {
+                let edge = metric.get_label().iter().find(|label| label.name() == "edge");
+                let Some(edge) = edge else { continue };
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // It counts.
+                let answers = metric.get_counter().get_value() as u64;
+                *sums.entry(edge.value().to_owned()).or_default() += answers;
+            }
+        }
+        sums
+    }
+
     pub(crate) fn checked(&self, ok: bool) {
         self.checks[usize::from(!ok)].inc();
     }
@@ -235,7 +252,7 @@ impl Drop for OpenConnection {
 
 fn registered<C>(registry: &Registry, collector: C) -> Result<C, prometheus::Error>
 where
-    C: prometheus::core::Collector + Clone + 'static,
+    C: Collector + Clone + 'static,
 {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)

@@ -53,10 +53,11 @@ struct CheckStatus {
 impl<'w> Status<'w> {
     pub(crate) fn new(world: &'w World, metrics: &Metrics, uptime: Duration) -> Self {
         let machines = world.monitor.machines();
+        let answers = metrics.answers_by_edge();
         let checked = || world.monitor.targets().iter().zip(&machines);
         let edges = world.edges().zip(0..).map(|(name, index)| EdgeStatus {
             name,
-            answers: world.sites().map(|site| metrics.answers(site, name).get()).sum(),
+            answers: answers.get(name).copied().unwrap_or(0),
             addresses: checked()
                 .filter(|(target, _)| target.edge == index)
                 .map(|(target, machine)| AddressStatus {

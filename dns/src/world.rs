@@ -27,8 +27,9 @@ pub(crate) struct World {
 
 struct Site {
     name: Box<str>,
-    /// Counters of its answers by edge, each looked up when first needed.
-    answers: Box<[OnceLock<IntCounter>]>,
+    /// Counters of its answers by edge. Most sites of a large CDN never see most edges, so nothing
+    /// is made before it is needed.
+    answers: OnceLock<Box<[OnceLock<IntCounter>]>>,
 }
 
 /// The parts of a configuration that a name server needs.
@@ -76,7 +77,7 @@ impl World {
         let edges: Box<[Box<str>]> = config.edges.iter().map(|e| e.name.as_str().into()).collect();
         let site = |site: &kingcdn_config::Site| Site {
             name: site.name.as_str().into(),
-            answers: edges.iter().map(|_| OnceLock::new()).collect(),
+            answers: OnceLock::new(),
         };
         let sites = config.sites.iter().map(site).collect();
         let health = &parts.dns.health;
@@ -106,15 +107,11 @@ impl World {
         self.edges.iter().map(|name| &**name)
     }
 
-    /// Every site's name.
-    pub(crate) fn sites(&self) -> impl Iterator<Item = &str> {
-        self.sites.iter().map(|site| &*site.name)
-    }
-
     /// Counts an answer of a site that names an edge.
     pub(crate) fn count(&self, site: SiteIndex, edge: EdgeIndex, metrics: &Metrics) {
         let Some(site) = self.sites.get(site) else { return };
-        if let Some(counter) = site.answers.get(usize::from(edge)) {
+        let none = || self.edges.iter().map(|_| OnceLock::new()).collect();
+        if let Some(counter) = site.answers.get_or_init(none).get(usize::from(edge)) {
             counter.get_or_init(|| metrics.answers(&site.name, self.edge(edge))).inc();
         }
     }
