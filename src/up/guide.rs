@@ -83,13 +83,9 @@ fn ask_dns(text: &mut String, config: &Config, host: &str) {
             IpAddr::V4(_) => "",
             IpAddr::V6(_) => " (a client with IPv6)",
         };
-        let _ = writeln!(
-            text,
-            "  dig @{} -p {} {host} +subnet={}   # {nearest}{kind}",
-            server.ip(),
-            server.port(),
-            network.prefix
-        );
+        let (ip, port, subnet) = (server.ip(), server.port(), network.prefix.to_string());
+        let _ =
+            writeln!(text, "  dig @{ip} -p {port} {host} +subnet={subnet:<18}  # {nearest}{kind}");
     }
 }
 

@@ -11,7 +11,7 @@ use clap::ValueEnum as _;
 use kingcdn_config::Config;
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 
 use super::folder::Folder;
@@ -49,6 +49,8 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
+    /// Closed, it tells the child to end. Held apart from the child, whose `wait` would close it.
+    stdin: Option<ChildStdin>,
 }
 
 impl Member {
@@ -92,7 +94,7 @@ impl Member {
         if let Some(lines) = child.stderr.take() {
             tokio::spawn(keep_log(lines, log, self.log.clone()));
         }
-        let mut process = Process { child };
+        let mut process = Process { stdin: child.stdin.take(), child };
         tokio::select! {
             how = process.ended() => bail!("{} ended at once ({how}):\n{}", self.name, self.last_lines().await),
             well = timeout(START, self.well()) => match well {
@@ -139,7 +141,7 @@ impl Process {
 
     /// Lets it end; kills it when it doesn't.
     pub(super) async fn stop(mut self) {
-        drop(self.child.stdin.take());
+        drop(self.stdin.take());
         let _ = timeout(END, self.child.wait()).await;
     }
 }
