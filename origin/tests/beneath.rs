@@ -1,5 +1,7 @@
 //! Nothing outside the root is ever served.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests, outside of test functions.
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The site over real sockets.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests, outside of test functions.
+
 mod common;
 
 use std::fs::{self, File};

@@ -48,7 +48,8 @@ async fn pieces_go_out_in_order_and_in_chunks() {
 
 #[tokio::test]
 async fn a_file_that_changes_under_way_ends_in_an_error() {
-    let changes: [(&str, fn(&File)); 3] = [
+    type Change = fn(&File);
+    let changes: [(&str, Change); 3] = [
         ("shrinks", |file| file.set_len(CHUNK_BYTES + 1).unwrap()),
         ("grows", |file| file.set_len(3 * CHUNK_BYTES).unwrap()),
         ("other bytes", |file| {

@@ -54,7 +54,7 @@ pub(crate) async fn send(origin: &Origin, request: &[u8]) -> Response {
 
 pub(crate) fn parse(bytes: &[u8]) -> Response {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-    let end = end.expect("a whole head");
+    let end = end.unwrap();
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     Response { status: head[9..12].parse().unwrap(), head, body: bytes[end + 4..].to_vec() }
 }
