@@ -31,6 +31,8 @@ pub mod range;
 mod stale;
 mod targeted;
 mod terms;
+#[cfg(test)]
+mod testing;
 pub mod update;
 mod validator;
 mod vary;
