@@ -23,7 +23,7 @@ mod zone;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -51,13 +51,16 @@ pub struct Dns {
     addresses: Vec<SocketAddr>,
     listen: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
-    /// Locks, in the order in which they are taken: this one, then none.
+    /// Keeps one reload out of another's way, for as long as it takes. Taken before `tasks`.
+    reloading: Mutex<()>,
+    /// Held for no longer than it takes to look or to swap.
     tasks: Mutex<Tasks>,
 }
 
 /// Everything that runs by itself.
 struct Tasks {
     listeners: JoinSet<()>,
+    /// Dropped, they end.
     checks: JoinSet<()>,
 }
 
@@ -150,6 +153,7 @@ impl Dns {
             addresses,
             listen,
             stop,
+            reloading: Mutex::default(),
             tasks: Mutex::new(Tasks { listeners, checks }),
         })
     }
@@ -169,8 +173,7 @@ impl Dns {
     ///
     /// If something can't be served. Then all stays as it was.
     pub fn reload(&self, config: &Config) -> Result<(), ReloadError> {
-        // Also keeps one reload out of another's way.
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.world.load_full();
         let built = Parts::of(config).ok_or(ReloadError::NoDns).and_then(|parts| {
             if parts.dns.listen != self.listen {
@@ -181,8 +184,7 @@ impl Dns {
         });
         self.metrics.reloaded(built.is_ok());
         let world = Arc::new(built?);
-        tasks.checks.abort_all();
-        tasks.checks = world.monitor.watch();
+        self.tasks().checks = world.monitor.watch();
         self.world.store(Arc::clone(&world));
         for gone in before.edges().filter(|edge| !world.edges().any(|stays| stays == *edge)) {
             self.metrics.edge_gone(gone);
@@ -201,7 +203,7 @@ impl Dns {
 
     /// Whether it answers: all listeners run, and it isn't stopping.
     pub fn healthy(&self) -> bool {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks();
         while tasks.listeners.try_join_next().is_some() {}
         // One for each TCP address and one for all of UDP. None of them ends by itself, unless
         // something is very wrong.
@@ -213,7 +215,7 @@ impl Dns {
     pub async fn drain(&self, limit: Duration) {
         self.stop.send_replace(true);
         let mut listeners = {
-            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tasks = self.tasks();
             tasks.checks.abort_all();
             std::mem::take(&mut tasks.listeners)
         };
@@ -221,6 +223,10 @@ impl Dns {
         if timeout(limit, ended).await.is_err() {
             warn!("queries were still under way when time was up");
         }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
