@@ -118,12 +118,16 @@ impl<'r> Reply<'r> {
     fn size(&self) -> usize {
         let mut octets = Vec::with_capacity(usize::from(PAYLOAD_MAX));
         let mut encoder = BinEncoder::new(&mut octets);
-        match self.message().destructive_emit(&mut encoder) {
-            // More than any packet has was cut off.
-            Ok(info) if info.truncation && !self.metadata.truncation => usize::MAX,
-            Ok(_) => octets.len(),
-            Err(_) => usize::MAX,
-        }
+        let Ok(info) = self.message().destructive_emit(&mut encoder) else {
+            return usize::MAX;
+        };
+        // What is more than any packet holds, hickory leaves out.
+        let (counts, answer) = (info.counts(), &self.answer);
+        let whole = usize::from(counts.answers) == answer.answers.len()
+            && usize::from(counts.authorities) == answer.authorities.len()
+            && usize::from(counts.additionals)
+                == answer.additionals.len() + usize::from(self.edns.is_some());
+        if whole { octets.len() } else { usize::MAX }
     }
 
     /// The code that it carries.

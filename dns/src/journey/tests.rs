@@ -142,6 +142,25 @@ fn answers_are_cut_between_records() {
 }
 
 #[test]
+fn not_even_tcp_takes_everything() {
+    let server = Server::new(|config| {
+        let file = &config.dns.as_ref().unwrap().zones[0].file;
+        let mut text = std::fs::read_to_string(file).unwrap();
+        for n in 0..400 {
+            text.push_str(&format!("huge TXT {n:0200}\n"));
+        }
+        std::fs::write(file, text).unwrap();
+    });
+    let reply = server.ask(&Ask {
+        protocol: Protocol::Tcp,
+        ..subnet("huge.netcinema.test.", RecordType::TXT, "10.1.2.0/24")
+    });
+    assert!(reply.message.metadata.truncation);
+    assert_eq!(reply.scope(), Some(0));
+    assert!(reply.octets.len() > 65_535 - 300, "{}", reply.octets.len());
+}
+
+#[test]
 fn health_and_family_decide() {
     let server = Server::new(|config| {
         let dns = config.dns.as_mut().unwrap();
