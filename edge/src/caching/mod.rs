@@ -22,6 +22,8 @@ pub mod conditional;
 mod control;
 pub mod date;
 mod decide;
+#[cfg(test)]
+mod document;
 pub mod fields;
 mod freshness;
 pub mod invalidation;
