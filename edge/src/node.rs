@@ -15,6 +15,7 @@ use crate::fill::Budget;
 use crate::record::Metrics;
 use crate::site::Sites;
 use crate::store::Store;
+use crate::upstream::Outbound;
 
 /// The share of the memory that fetches under way may take; the store has the rest.
 const FILLS_SHARE: f64 = 0.25;
@@ -33,6 +34,7 @@ pub(crate) struct Node {
     pub(crate) store: Store,
     pub(crate) collapse: Collapse,
     pub(crate) fill_budget: Budget,
+    outbound: Outbound,
     pub(crate) sites: ArcSwap<Sites>,
     pub(crate) limits: ArcSwap<Limits>,
     pub(crate) metrics: Arc<Metrics>,
@@ -59,7 +61,8 @@ impl Node {
         };
         let for_fills = (edge.cache.memory_bytes as f64 * FILLS_SHARE) as u64;
         let for_store = edge.cache.memory_bytes - for_fills;
-        let sites = Sites::new(config, &metrics, &clock, &runtime, None);
+        let outbound = Outbound::new(clock.clone(), runtime.clone());
+        let sites = Sites::new(config, &metrics, &outbound, None);
         metrics.cache_capacity_bytes.with_label_values(&["memory"]).set(for_store.cast_signed());
         Ok(Self {
             name,
@@ -70,6 +73,7 @@ impl Node {
             store: Store::new(for_store, edge.cache.eviction),
             collapse: Collapse::new(),
             fill_budget: Budget::new(for_fills),
+            outbound,
             sites: ArcSwap::from_pointee(sites),
             limits: ArcSwap::from_pointee(edge.limits.clone()),
             metrics: Arc::new(metrics),
@@ -80,7 +84,7 @@ impl Node {
     /// Takes over the sites and limits of a new configuration.
     pub(crate) fn reload(&self, config: &Config) {
         let former = self.sites.load();
-        let sites = Sites::new(config, &self.metrics, &self.clock, &self.runtime, Some(&former));
+        let sites = Sites::new(config, &self.metrics, &self.outbound, Some(&former));
         self.sites.store(Arc::new(sites));
         if let Some(edge) = config.edge(&self.name) {
             self.limits.store(Arc::new(edge.limits.clone()));

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use kingcdn_config::clock::{Clock, Timestamp};
+use kingcdn_config::clock::Timestamp;
 use kingcdn_config::{self as config, Config};
-use tokio::runtime::Handle;
 
 use crate::caching::{Cookies, Policy};
 use crate::record::{Metrics, SiteMetrics};
-use crate::upstream::Upstream;
+use crate::upstream::{Outbound, Upstream};
 
 /// One site.
 pub(crate) struct Site {
@@ -36,14 +35,13 @@ impl Sites {
     pub(crate) fn new(
         config: &Config,
         metrics: &Metrics,
-        clock: &Clock,
-        runtime: &Handle,
+        outbound: &Outbound,
         former: Option<&Self>,
     ) -> Self {
         let mut by_host = HashMap::new();
         let mut all = Vec::with_capacity(config.sites.len());
         for site in &config.sites {
-            let built = Arc::new(Site::new(site, metrics, clock, runtime, former));
+            let built = Arc::new(Site::new(site, metrics, outbound, former));
             for host in &site.hosts {
                 by_host.insert(host.as_str().to_owned(), Arc::clone(&built));
             }
@@ -67,8 +65,7 @@ impl Site {
     fn new(
         site: &config::Site,
         metrics: &Metrics,
-        clock: &Clock,
-        runtime: &Handle,
+        outbound: &Outbound,
         former: Option<&Sites>,
     ) -> Self {
         let name = site.name.as_str();
@@ -79,8 +76,7 @@ impl Site {
             .map(|former| Arc::clone(&former.upstream));
         let upstream = kept.unwrap_or_else(|| {
             let sent = metrics.origin_requests.clone();
-            let upstream =
-                Upstream::new(&site.origins, &site.upstream, clock.clone(), runtime, sent);
+            let upstream = Upstream::new(&site.origins, &site.upstream, outbound, sent);
             Arc::new(upstream)
         });
         Self {

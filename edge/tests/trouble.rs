@@ -5,7 +5,7 @@ mod stage;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kingcdn_config::DomainName;
+use kingcdn_config::{DomainName, OriginUrl};
 use kingcdn_config::clock::Clock;
 use kingcdn_edge::Edge;
 use prometheus::Registry;
@@ -141,4 +141,22 @@ async fn a_reload_takes_new_sites_over_and_keeps_what_is_stored() {
     config.sites.clear();
     stage.edge.reload(&config);
     assert_eq!(stage.get("/").await.status, 421);
+}
+
+#[tokio::test]
+async fn an_origin_may_have_a_name() {
+    let clock = Clock::manual(START);
+    let origin = Origin::start(&clock).await;
+    origin.on("/", Answer::fresh("page"));
+    let mut config = stage::config(&[origin.address], "");
+    for (name, status) in [("localhost", 200), ("no-such-name.invalid", 502)] {
+        let url = format!("http://{name}:{}", origin.address.port());
+        config.sites[0].origins = vec![OriginUrl::parse(&url).unwrap()];
+        let registry = Registry::new();
+        let config = Arc::new(config.clone());
+        let edge = Edge::start(config, "seoul", clock.clone(), &registry).await.unwrap();
+        let address = edge.addresses()[0];
+        let opened = stage::open(address, http::Method::GET, "/", &[], bytes::Bytes::new());
+        assert_eq!(opened.await.finish().await.status.as_u16(), status, "{name}");
+    }
 }

@@ -4,6 +4,7 @@
 //! a client happens to be on: any thread may use any of them.
 
 mod body;
+mod names;
 mod origin;
 mod pool;
 
@@ -16,6 +17,7 @@ use prometheus::IntCounter;
 use tokio::runtime::Handle;
 
 pub(crate) use self::body::{AnswerBody, RequestBody};
+use self::names::Names;
 use self::origin::Origin;
 
 /// All origins of a site.
@@ -26,6 +28,22 @@ pub(crate) struct Upstream {
     clock: Clock,
     /// Requests sent, retries included.
     sent: IntCounter,
+}
+
+/// What all connections to origins have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbound {
+    clock: Clock,
+    /// Where they live.
+    runtime: Handle,
+    names: Names,
+}
+
+impl Outbound {
+    /// Connections that live on `runtime`.
+    pub(crate) fn new(clock: Clock, runtime: Handle) -> Self {
+        Self { clock, names: Names::new(runtime.clone()), runtime }
+    }
 }
 
 /// Why there is no answer from any origin.
@@ -86,19 +104,16 @@ impl FetchError {
 }
 
 impl Upstream {
-    /// Origins in the order in which they are tried. Their connections run on `runtime`.
+    /// Origins in the order in which they are tried.
     pub(crate) fn new(
         urls: &[OriginUrl],
         settings: &Settings,
-        clock: Clock,
-        runtime: &Handle,
+        outbound: &Outbound,
         sent: IntCounter,
     ) -> Self {
-        let origins = urls
-            .iter()
-            .map(|url| Arc::new(Origin::new(url.clone(), settings, clock.clone(), runtime.clone())))
-            .collect();
-        Self { origins, settings: settings.clone(), clock, sent }
+        let origin = |url: &OriginUrl| Arc::new(Origin::new(url.clone(), settings, outbound));
+        let origins = urls.iter().map(origin).collect();
+        Self { origins, settings: settings.clone(), clock: outbound.clock.clone(), sent }
     }
 
     /// Whether this talks to `urls` as `settings` say; then a reload can keep it.

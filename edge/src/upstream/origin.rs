@@ -10,17 +10,16 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use kingcdn_config::clock::{Clock, Timestamp};
-use kingcdn_config::{OriginHost, OriginUrl, Upstream as Settings};
+use kingcdn_config::clock::Timestamp;
+use kingcdn_config::{OriginUrl, Upstream as Settings};
 use prometheus::IntCounter;
 use tokio::net::TcpStream;
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::FetchError;
 use super::body::{AnswerBody, RequestBody, TooLong};
 use super::pool::{Connection, Pool};
+use super::{FetchError, Outbound};
 use crate::stall::StallLimited;
 
 /// How long an origin that didn't accept a connection in time is left alone.
@@ -34,8 +33,7 @@ const ANSWER_HEAD_MAX_BYTES: usize = 128 * 1024;
 pub(super) struct Origin {
     url: OriginUrl,
     settings: Settings,
-    clock: Clock,
-    runtime: Handle,
+    outbound: Outbound,
     idle: Pool,
     connections: Arc<Semaphore>,
     troubled_until: AtomicI64,
@@ -49,12 +47,11 @@ struct Unanswered {
 }
 
 impl Origin {
-    pub(super) fn new(url: OriginUrl, settings: &Settings, clock: Clock, runtime: Handle) -> Self {
+    pub(super) fn new(url: OriginUrl, settings: &Settings, outbound: &Outbound) -> Self {
         Self {
             url,
             settings: settings.clone(),
-            clock,
-            runtime,
+            outbound: outbound.clone(),
             idle: Pool::default(),
             connections: Arc::new(Semaphore::new(settings.connections)),
             troubled_until: AtomicI64::new(i64::MIN),
@@ -84,7 +81,7 @@ impl Origin {
                 (Ok(answer), None)
             }
             Err(Unanswered { error, request }) => {
-                let until = self.clock.now().plus(TROUBLED_FOR);
+                let until = self.outbound.clock.now().plus(TROUBLED_FOR);
                 self.troubled_until.store(until.as_millis(), Ordering::Relaxed);
                 tracing::warn!(origin = %self.url, reason = error.as_str(), "{error}");
                 (Err(error), request.map(Request::into_body))
@@ -98,7 +95,7 @@ impl Origin {
         repeatable: bool,
         sent: &IntCounter,
     ) -> Result<Response<AnswerBody>, Unanswered> {
-        let idle = self.idle.take(repeatable, self.clock.now());
+        let idle = self.idle.take(repeatable, self.outbound.clock.now());
         if let Some(sender) = idle {
             let permit = match self.permit().await {
                 Ok(permit) => permit,
@@ -140,14 +137,14 @@ impl Origin {
     }
 
     async fn connect(self: &Arc<Self>) -> Result<Connection, FetchError> {
-        let now = self.clock.now().as_millis();
+        let now = self.outbound.clock.now().as_millis();
         if now < self.resting_until.load(Ordering::Relaxed) {
             return Err(FetchError::Resting);
         }
         let permit = self.permit().await?;
         let limit = self.settings.connect_timeout;
         let Ok(stream) = timeout(limit, self.open()).await else {
-            let until = self.clock.now().plus(REST).as_millis();
+            let until = self.outbound.clock.now().plus(REST).as_millis();
             self.resting_until.store(until, Ordering::Relaxed);
             return Err(FetchError::ConnectTimeout);
         };
@@ -161,7 +158,7 @@ impl Origin {
             .handshake(io)
             .await
             .map_err(|_error| FetchError::Protocol)?;
-        self.runtime.spawn(async move {
+        self.outbound.runtime.spawn(async move {
             // Whoever uses the connection sees its errors.
             let _seen_there = connection.await;
         });
@@ -169,10 +166,8 @@ impl Origin {
     }
 
     async fn open(&self) -> io::Result<TcpStream> {
-        let stream = match &self.url.host {
-            OriginHost::Name(name) => TcpStream::connect((name.as_str(), self.url.port)).await?,
-            OriginHost::Address(address) => TcpStream::connect((*address, self.url.port)).await?,
-        };
+        let addresses = self.outbound.names.addresses(&self.url).await?;
+        let stream = TcpStream::connect(&addresses[..]).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -210,10 +205,10 @@ impl Origin {
     /// Puts the connection back once its answer has been read; until then it counts as busy.
     fn keep_when_done(self: &Arc<Self>, connection: Connection) {
         let origin = Arc::clone(self);
-        self.runtime.spawn(async move {
+        self.outbound.runtime.spawn(async move {
             let Connection { mut sender, permit } = connection;
             if sender.ready().await.is_ok() {
-                origin.idle.put(sender, origin.clock.now());
+                origin.idle.put(sender, origin.outbound.clock.now());
             }
             drop(permit);
         });
