@@ -145,7 +145,8 @@ fn position(text: &[u8]) -> Option<u64> {
 }
 
 /// Adds a part, and unites it with those that it overlaps or touches (RFC 9110 section 15.3.7.2).
-/// The others stay in the order in which they were asked for.
+/// Those already there are apart, so what was passed over can't touch the united part either.
+/// They stay in the order in which they were asked for.
 fn coalesce(parts: &mut Vec<Range<u64>>, mut part: Range<u64>) {
     let mut place = parts.len();
     let mut index = 0;
@@ -154,8 +155,6 @@ fn coalesce(parts: &mut Vec<Range<u64>>, mut part: Range<u64>) {
             part = part.start.min(other.start)..part.end.max(other.end);
             place = place.min(index);
             parts.remove(index);
-            // What was passed over may touch the united part.
-            index = 0;
         } else {
             index += 1;
         }
