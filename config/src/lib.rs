@@ -21,6 +21,7 @@ mod reload;
 mod report;
 mod role;
 pub mod status;
+mod tokens;
 pub mod units;
 mod url;
 mod values;
@@ -33,6 +34,7 @@ pub use refusal::Refusal;
 pub use reload::{FixedDifference, fixed_differences};
 pub use report::{Problem, Report, Severity};
 pub use role::{Overrides, Role, RoleError};
+pub use tokens::{ParameterError, TokenError};
 pub use url::OriginUrlError;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod dns;
 mod edge;
+mod key;
 mod site;
 
 use std::collections::BTreeMap;
@@ -10,9 +11,11 @@ use std::path::PathBuf;
 
 pub use crate::location::Location;
 pub use crate::names::{DomainName, Label, Mailbox};
+pub use crate::tokens::{CookieName, FieldName, ParameterPattern};
 pub use crate::url::{OriginHost, OriginUrl};
 pub use dns::*;
 pub use edge::*;
+pub use key::*;
 pub use site::*;
 
 /// The whole CDN as one file says it. Every node holds the same copy.

@@ -2,6 +2,7 @@
 
 mod dns;
 mod edge;
+mod key;
 mod site;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 
 use crate::reader::{Fault, a_kind, did_you_mean};
-use crate::{DomainName, Label, Location, Mailbox, OriginUrl, Refusal, units};
+use crate::{CookieName, DomainName, FieldName, Label, Location, Mailbox, OriginUrl};
+use crate::{NegativeTtl, ParameterPattern, Refusal, units};
 
 pub(crate) fn label(value: &DeValue<'_>) -> Result<Label, Fault> {
     text(value, "a name", r#""seoul""#, Label::parse)
@@ -27,6 +28,18 @@ pub(crate) fn mailbox(value: &DeValue<'_>) -> Result<Mailbox, Fault> {
 pub(crate) fn origin_url(value: &DeValue<'_>) -> Result<OriginUrl, Fault> {
     let example = r#""http://192.0.2.1:8000""#;
     text(value, "an origin's URL", example, OriginUrl::parse)
+}
+
+pub(crate) fn field_name(value: &DeValue<'_>) -> Result<FieldName, Fault> {
+    text(value, "a field's name", r#""X-Device""#, FieldName::parse)
+}
+
+pub(crate) fn cookie_name(value: &DeValue<'_>) -> Result<CookieName, Fault> {
+    text(value, "a cookie's name", r#""lang""#, CookieName::parse)
+}
+
+pub(crate) fn parameter(value: &DeValue<'_>) -> Result<ParameterPattern, Fault> {
+    text(value, "a parameter's name", r#""utm_*""#, ParameterPattern::parse)
 }
 
 /// An address with port; `usual_port` is the one that a remedy names.
@@ -173,6 +186,27 @@ pub(crate) fn choice<T: Copy>(
             help: did_you_mean(text, words.iter().map(|(word, _)| *word)).unwrap_or_else(all),
         })
     }
+}
+
+/// How long errors with `status`, one or a class of them, are fresh.
+pub(crate) fn negative_ttl(
+    status: &str,
+    value: &DeValue<'_>,
+    ttl: impl Fn(&DeValue<'_>) -> Result<Duration, Fault>,
+) -> Result<NegativeTtl, Fault> {
+    let statuses = match (status, status.parse::<u16>()) {
+        ("4xx", _) => 400..=499,
+        ("5xx", _) => 500..=599,
+        // RFC 9110 section 15: exactly three digits. `+404` would be read, too.
+        (_, Ok(one @ 400..=599)) if status.len() == 3 => one..=one,
+        _ => {
+            return Err(Fault {
+                message: format!("`{}` is no status of an error", status.escape_debug()),
+                help: "write a status from 400 to 599, or `4xx` or `5xx`".to_owned(),
+            });
+        }
+    };
+    Ok(NegativeTtl { statuses, ttl: ttl(value)? })
 }
 
 /// A `Cache-Control` field value for the file name ending `ending`.

@@ -93,13 +93,8 @@ pub(crate) fn site(name: &str, hosts: &[&str]) -> Site {
         name: Label::parse(name).unwrap(),
         hosts: hosts.iter().map(|host| DomainName::parse(host).unwrap()).collect(),
         origins: Vec::new(),
-        cache: SiteCache {
-            default_ttl: second,
-            stale_if_error: second,
-            stale_while_revalidate: second,
-            heuristic: false,
-            cookies: Cookies::Pass,
-        },
+        key: SiteKey::default(),
+        cache: SiteCache::default(),
         upstream: Upstream {
             connect_timeout: second,
             first_byte_timeout: second,

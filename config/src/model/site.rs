@@ -1,8 +1,10 @@
 //! The sites, as the file says.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::{DomainName, Label, OriginUrl};
+use super::SiteKey;
+use crate::{DomainName, FieldName, Label, OriginUrl};
 
 /// `[[site]]`: one site that the CDN serves.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +16,8 @@ pub struct Site {
     pub hosts: Vec<DomainName>,
     /// Its origins, tried in this order. At least one.
     pub origins: Vec<OriginUrl>,
+    /// Which of its requests mean the same object.
+    pub key: SiteKey,
     /// What may be done with its answers.
     pub cache: SiteCache,
     /// How long its origins may take.
@@ -33,8 +37,56 @@ pub struct SiteCache {
     pub stale_while_revalidate: Duration,
     /// Whether freshness may be guessed from Last-Modified (RFC 9111 section 4.2.2).
     pub heuristic: bool,
+    /// The longest freshness so guessed.
+    pub heuristic_max: Duration,
+    /// Freshness of errors that give none themselves. The first that has the status counts: single
+    /// statuses stand before classes.
+    pub negative_ttl: Vec<NegativeTtl>,
     /// What is done with answers that set cookies.
     pub cookies: Cookies,
+    /// Further fields that speak to this cache alone, before `CDN-Cache-Control` (RFC 9213
+    /// section 2.2).
+    pub targets: Vec<FieldName>,
+    /// Whether clients may send the edge to the origin.
+    pub client_refresh: ClientRefresh,
+}
+
+/// What RFC 9111 says, and nothing beyond but stale answers while an origin fails.
+impl Default for SiteCache {
+    fn default() -> Self {
+        Self {
+            default_ttl: Duration::ZERO,
+            stale_if_error: Duration::from_secs(3600),
+            stale_while_revalidate: Duration::ZERO,
+            heuristic: false,
+            heuristic_max: Duration::from_secs(86_400),
+            negative_ttl: Vec::new(),
+            cookies: Cookies::Pass,
+            targets: Vec::new(),
+            client_refresh: ClientRefresh::Limited,
+        }
+    }
+}
+
+/// Freshness of errors with certain statuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NegativeTtl {
+    /// One status, or a class of them, within 400 to 599.
+    pub statuses: RangeInclusive<u16>,
+    /// How long such an answer is fresh.
+    pub ttl: Duration,
+}
+
+/// Whether a client that asks for a fresh copy (`Cache-Control: no-cache`, `max-age=0` and the like)
+/// gets one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientRefresh {
+    /// Ten at once and one a second, of the whole site.
+    Limited,
+    /// Always, as RFC 9111 section 5.2.1 has it.
+    Obey,
+    /// Never: it gets what is fresh by the origin's word.
+    Ignore,
 }
 
 /// What is done with answers that carry `Set-Cookie`.

@@ -4,24 +4,28 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{HOUR, Scope, YEAR, plain};
+use super::{HOUR, Scope, YEAR, key, plain};
 use crate::check::Claims;
 use crate::reader::{Fault, Reader};
-use crate::values::{choice, domain_name, duration, flag, label, origin_url, quantity};
-use crate::{Cookies, DomainName, Label, Refusal, Site, SiteCache, Upstream};
+use crate::values::{choice, domain_name, duration, field_name, flag, label};
+use crate::values::{negative_ttl, origin_url, quantity};
+use crate::{ClientRefresh, Cookies, DomainName, FieldName, Label, NegativeTtl, Refusal};
+use crate::{Site, SiteCache, Upstream};
 
 pub(super) fn site(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Option<Site> {
     let name = table.require("name", r#""netcinema""#, label);
     claims.sites.extend(name.clone());
     let hosts = hosts(table, claims, scope, name.as_ref());
     let origins = table.require_list("origin", r#""http://192.0.2.1:8000""#, origin_url);
+    let key = table.table("key", key::key);
     let cache = table.table("cache", cache);
     let upstream = table.table("upstream", upstream);
     Some(Site {
         name: name?.into_inner(),
         hosts,
         origins: plain(origins),
-        cache: cache.unwrap_or_else(default_cache),
+        key: key.unwrap_or_default(),
+        cache: cache.unwrap_or_default(),
         upstream: upstream.unwrap_or_else(default_upstream),
     })
 }
@@ -59,20 +63,15 @@ fn hosts(
     plain(hosts)
 }
 
-fn default_cache() -> SiteCache {
-    SiteCache {
-        default_ttl: Duration::ZERO,
-        stale_if_error: HOUR,
-        stale_while_revalidate: Duration::ZERO,
-        heuristic: false,
-        cookies: Cookies::Pass,
-    }
-}
-
 fn cache(table: &mut Reader<'_>) -> SiteCache {
-    let default = default_cache();
+    let default = SiteCache::default();
     let time = duration(Duration::ZERO..=YEAR);
     let cookies = [("pass", Cookies::Pass), ("store", Cookies::Store), ("strip", Cookies::Strip)];
+    let refresh = [
+        ("limited", ClientRefresh::Limited),
+        ("obey", ClientRefresh::Obey),
+        ("ignore", ClientRefresh::Ignore),
+    ];
     SiteCache {
         default_ttl: table.get_or("default_ttl", default.default_ttl, &time),
         stale_if_error: table.get_or("stale_if_error", default.stale_if_error, &time),
@@ -82,8 +81,49 @@ fn cache(table: &mut Reader<'_>) -> SiteCache {
             &time,
         ),
         heuristic: table.get_or("heuristic", default.heuristic, flag),
+        heuristic_max: table.get_or("heuristic_max", default.heuristic_max, &time),
+        negative_ttl: negative_ttls(table),
         cookies: table.get_or("cookies", default.cookies, choice(&cookies)),
+        targets: targets(table),
+        client_refresh: table.get_or("client_refresh", default.client_refresh, choice(&refresh)),
     }
+}
+
+/// Single statuses before classes, so that the first that has a status is the one that means it
+/// most.
+fn negative_ttls(table: &mut Reader<'_>) -> Vec<NegativeTtl> {
+    let time = duration(Duration::ZERO..=YEAR);
+    let read =
+        |table: &mut Reader<'_>| table.entries(|status, ttl| negative_ttl(status, ttl, &time));
+    let mut ttls: Vec<_> = table
+        .table("negative_ttl", read)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(_, ttl)| ttl)
+        .collect();
+    ttls.sort_by_key(|ttl| (ttl.statuses.end() - ttl.statuses.start(), *ttl.statuses.start()));
+    ttls
+}
+
+/// Target fields other than the one that is always in the list.
+fn targets(table: &mut Reader<'_>) -> Vec<FieldName> {
+    let listed = table.list("targets", r#""Surrogate-Control""#, field_name).unwrap_or_default();
+    for target in &listed {
+        let (message, help) = match target.get_ref().as_str() {
+            "cdn-cache-control" => (
+                "`CDN-Cache-Control` is a target without being listed, after those that are",
+                "remove it from the list",
+            ),
+            "cache-control" | "expires" | "pragma" => (
+                "this field speaks to every cache: it counts where no target field does",
+                "remove it from the list",
+            ),
+            _ => continue,
+        };
+        let fault = Fault { message: message.to_owned(), help: help.to_owned() };
+        table.fault(target.span(), "targets", fault);
+    }
+    plain(listed)
 }
 
 fn default_upstream() -> Upstream {

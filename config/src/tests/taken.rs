@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{parse, parts};
-use crate::{AllDown, Config, Cookies, Eviction, HealthCheck, NetworkTarget};
+use crate::{AllDown, ClientRefresh, Config, Cookies, Eviction, HealthCheck, NetworkTarget};
+use crate::{QueryKey, Site};
 
 fn config(text: &str) -> Config {
     match parse(text) {
@@ -32,6 +33,11 @@ fn defaults_are_safe() {
     assert_eq!(site.cache.default_ttl, Duration::ZERO);
     assert_eq!(site.cache.cookies, Cookies::Pass);
     assert!(!site.cache.heuristic);
+    assert!(site.cache.negative_ttl.is_empty() && site.cache.targets.is_empty());
+    assert_eq!(site.cache.client_refresh, ClientRefresh::Limited);
+    assert_eq!(site.key.query, QueryKey::All);
+    assert!(site.key.headers.is_empty() && site.key.cookies.is_empty());
+    assert!(!site.key.query_sort && !site.key.ignore_case);
 }
 
 /// A dead edge is out within five seconds without a word of configuration.
@@ -138,4 +144,43 @@ fn edges_without_sites_are_doubtful() {
     assert!(warnings.to_string().starts_with("warning: there is no `[[site]]`"), "{warnings}");
     assert!(warnings.styled().contains("\u{1b}["), "colour on demand");
     assert!(!warnings.to_string().contains('\u{1b}'), "and only then");
+}
+
+fn site(lines: &str) -> Site {
+    config(&(parts("edge site") + lines)).sites.remove(0)
+}
+
+#[test]
+fn a_key_says_which_parameters_fields_and_cookies_count() {
+    let key = site(
+        "[site.key]\nquery_drop = [\"utm_*\", \"fbclid\"]\nheaders = [\"X-Device\"]\n\
+         cookies = [\"Lang\"]\nquery_sort = true\nignore_case = true\n",
+    )
+    .key;
+    let QueryKey::Drop(dropped) = &key.query else { panic!("{:?}", key.query) };
+    for (name, expected) in [
+        ("utm_", true),
+        ("utm_source", true),
+        ("fbclid", true),
+        ("utm", false),
+        ("UTM_source", false),
+        ("fbclid2", false),
+        ("", false),
+    ] {
+        assert_eq!(dropped.iter().any(|pattern| pattern.matches(name)), expected, "{name}");
+    }
+    assert_eq!(dropped.iter().map(ToString::to_string).collect::<Vec<_>>(), ["utm_*", "fbclid"]);
+    assert_eq!((key.headers[0].as_str(), key.cookies[0].as_str()), ("x-device", "Lang"));
+    assert!(key.query_sort && key.ignore_case);
+    assert_eq!(site("[site.key]\nquery = \"none\"\n").key.query, QueryKey::None);
+    assert!(matches!(site("[site.key]\nquery_keep = [\"a\"]\n").key.query, QueryKey::Keep(_)));
+}
+
+#[test]
+fn one_status_stands_before_its_class() {
+    let cache =
+        site("[site.cache]\nnegative_ttl = { 5xx = \"1s\", 503 = \"0s\", 404 = \"1m\" }\n").cache;
+    let read: Vec<_> =
+        cache.negative_ttl.iter().map(|of| (of.statuses.clone(), of.ttl.as_secs())).collect();
+    assert_eq!(read, [(404..=404, 60), (503..=503, 0), (500..=599, 1)]);
 }
