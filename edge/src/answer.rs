@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use kingcdn_config::clock::Timestamp;
 
@@ -94,6 +94,19 @@ pub(crate) fn failed(error: FetchError, why: Forward) -> Answer {
     let detail = Some(error.as_str());
     let status = CacheStatus { fwd: Some(why), detail, ..CacheStatus::default() };
     Answer { response, cache: Cache::Error, status }
+}
+
+/// What may be asked of an edge.
+pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// The edge's own answer to OPTIONS that may go no further (RFC 9110 section 9.3.7).
+pub(crate) fn options() -> Answer {
+    let mut response = Response::new(Content::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+    let detail = Some("max-forwards");
+    let status = CacheStatus { own_answer: true, detail, ..CacheStatus::default() };
+    Answer { response, cache: Cache::Bypass, status }
 }
 
 /// RFC 9111 section 5.2.1.7.

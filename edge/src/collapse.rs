@@ -70,6 +70,11 @@ impl Collapse {
         Join::Lead(Lead { fills: Arc::clone(&self.fills), key: *key, fill })
     }
 
+    /// From now on nobody follows the fill of `key` that is under way: it began before a write.
+    pub(crate) fn part_from(&self, key: &Key) {
+        self.fills.lock().remove(key);
+    }
+
     /// Remembers that an answer of `key` could not be shared; briefly where that is `soon_over`.
     pub(crate) fn remember_unshared(&self, key: &Key, soon_over: bool, now: Timestamp) {
         let time = if soon_over { UNSHARED_BRIEFLY_FOR } else { UNSHARED_FOR };
@@ -91,7 +96,11 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        self.fills.lock().remove(&self.key);
+        let mut fills = self.fills.lock();
+        // Another one may lead by now.
+        if fills.get(&self.key).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
+            fills.remove(&self.key);
+        }
     }
 }
 
@@ -116,6 +125,19 @@ mod tests {
         drop(lead);
         assert!(matches!(collapse.join(&key, now), Join::Lead(_)));
         assert!(collapse.fills.lock().is_empty());
+    }
+
+    #[test]
+    fn who_comes_after_a_write_does_not_follow_what_began_before() {
+        let collapse = Collapse::new();
+        let (key, now) = (Key::new("s", "/"), Timestamp::from_secs(0));
+        let Join::Lead(before) = collapse.join(&key, now) else { panic!("the first leads") };
+        collapse.part_from(&key);
+        let Join::Lead(after) = collapse.join(&key, now) else { panic!("leads anew") };
+        drop(before);
+        assert!(
+            matches!(collapse.join(&key, now), Join::Follow(fill) if Arc::ptr_eq(&fill, after.fill()))
+        );
     }
 
     #[test]

@@ -7,20 +7,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, ETAG};
+use http::header::{CONTENT_LENGTH, IF_NONE_MATCH};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use kingcdn_config::clock::Timestamp;
 
-use crate::caching::{self, Terms, Times, Unstorable, fields, update, validation_fields};
+use crate::caching::conditional::{validation_fields, validation_of_variants};
+use crate::caching::{self, Terms, Times, Unstorable, fields, update};
 use crate::collapse::Lead;
 use crate::fill::{Fill, Head, Outcome, Reservation};
 use crate::key::Key;
 use crate::node::Node;
 use crate::site::Site;
-use crate::store::Object;
+use crate::store::{Moment, Object};
 pub(crate) use crate::upstream::FetchError;
 use crate::upstream::{AnswerBody, RequestBody};
 
@@ -63,8 +64,8 @@ pub(crate) struct Fetch {
     pub(crate) client: HeaderMap,
     /// The fields that the origin gets.
     pub(crate) upstream: HeaderMap,
-    /// What is held already, to be validated.
-    pub(crate) held: Option<Arc<Object>>,
+    /// What is held of this key and may be what the origin would answer.
+    pub(crate) held: Vec<Arc<Object>>,
 }
 
 /// The pulling end of a fill. Whatever happens to the task, its followers come to an end.
@@ -75,6 +76,8 @@ struct Pull {
     /// Others may join as long as this is held.
     lead: Option<Lead>,
     memory: Reservation,
+    /// When this began, among the invalidations of the store.
+    began: Moment,
 }
 
 /// Nobody who waits needs more of this answer.
@@ -94,15 +97,15 @@ pub(crate) fn start_alone(node: &Arc<Node>, fill: Arc<Fill>, fetch: Fetch) {
 
 fn spawn(node: &Arc<Node>, fetch: Fetch, fill: Arc<Fill>, lead: Option<Lead>) {
     let memory = node.fill_budget.reservation();
-    let pull = Pull { node: Arc::clone(node), fetch, fill, lead, memory };
+    let pull =
+        Pull { node: Arc::clone(node), fetch, fill, lead, memory, began: node.store.moment() };
     node.metrics.fills.inc();
     node.runtime.spawn(pull.run());
 }
 
 impl Pull {
     async fn run(mut self) {
-        let outcome = self.ask().await;
-        match outcome {
+        match self.ask().await {
             Ok((answer, times)) if answer.status() == StatusCode::NOT_MODIFIED => {
                 self.take_confirmation(&answer, times);
             }
@@ -111,57 +114,74 @@ impl Pull {
         }
     }
 
-    /// Asks the origin, first whether the held object is still good. A 304 that speaks of
-    /// another object is no answer to that (RFC 9111 section 4.3.4): then for the whole.
-    async fn ask(&self) -> Result<(Response<AnswerBody>, Times), FetchError> {
-        let validated = self.fetch.held.as_deref().filter(|held| held.terms.has_validator());
-        for held in [validated, None] {
-            let request = self.request(held);
+    /// Asks the origin, first whether what is held is still good. A 304 that speaks of something
+    /// else is no answer to that (RFC 9111 section 4.3.4): then for the whole.
+    async fn ask(&mut self) -> Result<(Response<AnswerBody>, Times), FetchError> {
+        loop {
+            let request = self.request();
             let sent = self.node.clock.now();
             let answer = self.fetch.site.upstream.send(request).await?;
             let times = Times { request: sent, response: self.node.clock.now() };
-            match held {
-                Some(held) if is_about_another(&answer, held) => {}
-                None if answer.status() == StatusCode::NOT_MODIFIED => break,
-                Some(_) | None => return Ok((answer, times)),
+            if answer.status() != StatusCode::NOT_MODIFIED {
+                return Ok((answer, times));
             }
+            let held: Vec<&Terms> = self.fetch.held.iter().map(|object| &object.terms).collect();
+            let confirmed = update::confirmed(&held, answer.headers(), times);
+            if let Some(&index) = confirmed.first() {
+                self.fetch.held = vec![self.fetch.held.swap_remove(index)];
+                return Ok((answer, times));
+            }
+            // A 304 to a request without validators is no answer at all.
+            if self.fetch.held.is_empty() {
+                return Err(FetchError::Protocol);
+            }
+            self.fetch.held.clear();
         }
-        Err(FetchError::Protocol)
     }
 
-    fn request(&self, held: Option<&Object>) -> Request<RequestBody> {
+    fn request(&self) -> Request<RequestBody> {
         let mut request = Request::new(RequestBody::Empty);
         *request.uri_mut() = Uri::from(self.fetch.target.clone());
         *request.headers_mut() = self.fetch.upstream.clone();
-        if let Some(held) = held {
-            request.headers_mut().extend(validation_fields(&held.terms));
+        match &self.fetch.held[..] {
+            [] => {}
+            [held] => request.headers_mut().extend(validation_fields(&held.terms)),
+            several => {
+                let terms = several.iter().map(|object| &object.terms);
+                if let Some(tags) = validation_of_variants(terms) {
+                    request.headers_mut().insert(IF_NONE_MATCH, tags);
+                }
+            }
         }
         request
     }
 
-    /// 304: the held object is still good, with newer fields.
+    /// 304: what is held is still good, with newer fields; for this request too, if it wasn't
+    /// before (RFC 9111 section 4.1).
     fn take_confirmation(&self, answer: &Response<AnswerBody>, times: Times) {
-        let Some(held) = &self.fetch.held else { return };
+        let [held] = &self.fetch.held[..] else { return };
         let request = self.client();
         let stored = caching::Response { status: held.status, headers: &held.headers };
         let policy = &self.fetch.site.policy;
         let refreshed = update::refresh(request, stored, answer.headers(), times, policy);
-        let (terms, kept) = match refreshed.terms {
-            Ok(terms) => (terms, true),
-            Err(_) => (held.terms.clone(), false),
-        };
+        let kept = refreshed.terms.is_ok();
         let newer = Arc::new(Object {
             status: held.status,
             headers: refreshed.headers,
-            terms,
+            terms: refreshed.terms.unwrap_or_else(|_| held.terms.clone()),
             body: held.body.clone(),
         });
-        if kept {
-            self.node.store.refresh(self.fetch.key, held, Arc::clone(&newer));
-            self.remember_whether_shared(&Ok(newer.terms.clone()), false, times.response);
+        let (key, store) = (self.fetch.key, &self.node.store);
+        if !kept {
+            store.forget(key, held);
+            self.node.collapse.remember_unshared(&key, false, times.response);
         } else {
-            self.node.store.forget(self.fetch.key, held);
-            self.node.collapse.remember_unshared(&self.fetch.key, false, times.response);
+            if held.terms.serves(request) {
+                store.refresh(key, held, Arc::clone(&newer));
+            } else {
+                store.insert(key, Arc::clone(&newer), request, self.began);
+            }
+            self.remember_whether_shared(&Ok(newer.terms.clone()), false, times.response);
         }
         self.fill.announce(Outcome::Validated(newer));
     }
@@ -184,11 +204,13 @@ impl Pull {
         self.fill.announce(Outcome::Answer(Arc::clone(&head)));
         if !storable {
             self.lead = None;
-            // The held object isn't what the origin gives any more, errors aside.
-            if let Some(held) = &self.fetch.held
-                && !head.status.is_server_error()
-            {
-                self.node.store.forget(self.fetch.key, held);
+            // What served this request isn't what the origin gives any more, errors aside.
+            let client = self.client();
+            let outdated = |held: &&Arc<Object>| held.terms.serves(client);
+            if !head.status.is_server_error() {
+                for held in self.fetch.held.iter().filter(outdated) {
+                    self.node.store.forget(self.fetch.key, held);
+                }
             }
         }
         let mut kept = storable;
@@ -284,7 +306,7 @@ impl Pull {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len_bytes()));
         }
         let object = Object { status: head.status, headers, terms: terms.clone(), body };
-        self.node.store.insert(self.fetch.key, Arc::new(object), self.client());
+        self.node.store.insert(self.fetch.key, Arc::new(object), self.client(), self.began);
     }
 
     fn remember_whether_shared(
@@ -316,15 +338,6 @@ impl Drop for Pull {
         self.fill.abort();
         self.node.metrics.fills.dec();
     }
-}
-
-/// Whether this is a 304 for something else than `held`.
-fn is_about_another(answer: &Response<AnswerBody>, held: &Object) -> bool {
-    answer.status() == StatusCode::NOT_MODIFIED
-        && match (answer.headers().get(ETAG), held.terms.etag()) {
-            (Some(theirs), Some(ours)) => theirs != ours.as_header_value(),
-            (Some(_), None) | (None, _) => false,
-        }
 }
 
 fn compact(data: Bytes) -> Bytes {

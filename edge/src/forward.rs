@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use http::header::{
     EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, VIA,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, MAX_FORWARDS, RANGE, VIA,
 };
 
 use crate::caching::fields;
@@ -51,10 +51,8 @@ const UNKEYED: [&str; 10] = [
 pub(crate) struct Hop<'a> {
     /// The client's address.
     pub(crate) client: IpAddr,
-    /// The host that the client asked for, with its port if it named one.
+    /// The host that the origin is asked for.
     pub(crate) host: &'a HeaderValue,
-    /// The `Host` that the origin gets in its place.
-    pub(crate) origin_host: Option<&'a str>,
     /// This edge's name.
     pub(crate) node: &'a str,
     /// `Via` of this edge, for requests.
@@ -70,8 +68,7 @@ pub(crate) fn pass(client: &HeaderMap, hop: Hop<'_>) -> HeaderMap {
     for name in SPOKEN_FOR {
         headers.remove(name);
     }
-    let host = hop.origin_host.and_then(|host| HeaderValue::from_str(host).ok());
-    headers.insert(HOST, host.unwrap_or_else(|| hop.host.clone()));
+    headers.insert(HOST, hop.host.clone());
     headers.append(VIA, hop.via.clone());
     append(&mut headers, CDN_LOOP, hop.node);
     append(&mut headers, X_FORWARDED_FOR, &hop.client.to_string());
@@ -93,6 +90,17 @@ pub(crate) fn fetch(client: &HeaderMap, hop: Hop<'_>) -> HeaderMap {
     }
     headers
 }
+
+/// What is left of `Max-Forwards` (RFC 9110 section 7.6.2): nothing where the request may go on as
+/// it is, else one less than it said.
+pub(crate) fn forwards_left(client: &HeaderMap) -> Option<Result<u64, LastHop>> {
+    let said = client.get(MAX_FORWARDS)?.to_str().ok()?.trim().parse::<u64>().ok()?;
+    Some(said.checked_sub(1).ok_or(LastHop))
+}
+
+/// The request may go no further: who has it answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastHop;
 
 /// Whether this request has been here before (RFC 8586 section 2).
 pub(crate) fn is_loop(client: &HeaderMap, node: &str) -> bool {
@@ -144,7 +152,7 @@ mod tests {
         let host = HeaderValue::from_static("video.netcinema.test:8080");
         let via = HeaderValue::from_static("1.1 seoul");
         let client = client.parse().unwrap();
-        act(Hop { client, host: &host, origin_host: None, node: "seoul", via: &via })
+        act(Hop { client, host: &host, node: "seoul", via: &via })
     }
 
     #[test]
@@ -198,6 +206,19 @@ mod tests {
         let passed = with_hop("192.0.2.1", |hop| pass(&client, hop));
         assert!(passed.contains_key("range") && passed.contains_key("if-none-match"));
         assert!(!passed.contains_key("x-private"));
+    }
+
+    #[test]
+    fn a_request_goes_no_further_than_it_may() {
+        for (said, expected) in [
+            ("0", Some(Err(LastHop))),
+            ("1", Some(Ok(0))),
+            ("10", Some(Ok(9))),
+            ("-1", None),
+            ("many", None),
+        ] {
+            assert_eq!(forwards_left(&headers(&[("max-forwards", said)])), expected, "{said}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, VIA};
+use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, VIA};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -15,7 +15,9 @@ use kingcdn_config::clock::{Stopwatch, Timestamp};
 use kingcdn_config::status::HEALTH_PATH;
 
 use crate::admission::{self, Refusal};
-use crate::answer::{Answer, confirmed, failed, from_store, only_if_cached, stale_instead};
+use crate::answer::{
+    Answer, METHODS, confirmed, failed, from_store, only_if_cached, options, stale_instead,
+};
 use crate::cache_status::{Cache, CacheStatus};
 use crate::caching::{
     self, ClientControl, Decision, Forward, Held, Trouble, fields, invalidation, range,
@@ -26,7 +28,7 @@ use crate::content::Content;
 use crate::deliver;
 use crate::fetch::{self, Fetch};
 use crate::fill::{Fill, Head, Outcome, Reader};
-use crate::forward::{self, Hop};
+use crate::forward::{self, Hop, LastHop};
 use crate::key::Key;
 use crate::node::Node;
 use crate::record::{Record, Recorded};
@@ -125,19 +127,19 @@ impl Visit<'_> {
                     return from_store(request, held.object(), age, now, Cache::Hit);
                 }
                 Decision::StaleWhileRevalidate { age } => {
-                    let object = held.object();
-                    self.refresh_behind(parts, object.clone(), now);
-                    return from_store(request, object, age, now, Cache::Stale);
+                    self.refresh_behind(parts, held.candidates(), now);
+                    return from_store(request, held.object(), age, now, Cache::Stale);
                 }
                 Decision::OnlyIfCached => return only_if_cached(),
                 Decision::Bypass(why) => return self.pass(parts, RequestBody::Empty, why).await,
                 Decision::Revalidate(why) | Decision::Miss(why) => why,
             };
+            let candidates = held.candidates();
             let held = held.object();
             if held.is_none() && asks_for_little(request) {
                 return self.pass(parts, RequestBody::Empty, why).await;
             }
-            let (reader, own) = self.join(parts, &held, alone || round >= ROUNDS_MAX, now);
+            let (reader, own) = self.join(parts, candidates, alone || round >= ROUNDS_MAX, now);
             let Some(reader) = reader else { continue };
             match self.follow(request, held, why, reader, own).await {
                 Ok(answer) => return answer,
@@ -167,7 +169,7 @@ impl Visit<'_> {
     fn join(
         &self,
         parts: &Parts,
-        held: &Option<Arc<Object>>,
+        held: Vec<Arc<Object>>,
         alone: bool,
         now: Timestamp,
     ) -> (Option<Reader>, bool) {
@@ -175,14 +177,14 @@ impl Visit<'_> {
         match join {
             Join::Lead(lead) => {
                 let reader = lead.fill().read().ok();
-                fetch::start(self.node, lead, self.fetch(parts, held.clone()));
+                fetch::start(self.node, lead, self.fetch(parts, held));
                 (reader, true)
             }
             Join::Follow(fill) => (fill.read().ok(), false),
             Join::Alone => {
                 let fill = Arc::<Fill>::default();
                 let reader = fill.read().ok();
-                fetch::start_alone(self.node, fill, self.fetch(parts, held.clone()));
+                fetch::start_alone(self.node, fill, self.fetch(parts, held));
                 (reader, true)
             }
         }
@@ -236,7 +238,7 @@ impl Visit<'_> {
     }
 
     /// Refreshes what was just served stale. Nobody waits for it.
-    fn refresh_behind(&self, parts: &Parts, held: Option<Arc<Object>>, now: Timestamp) {
+    fn refresh_behind(&self, parts: &Parts, held: Vec<Arc<Object>>, now: Timestamp) {
         if let Join::Lead(lead) = self.node.collapse.join(&self.key, now) {
             fetch::start(self.node, lead, self.fetch(parts, held));
         }
@@ -247,7 +249,17 @@ impl Visit<'_> {
         let mut request = Request::new(body);
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = Uri::from(self.target.clone());
-        *request.headers_mut() = forward::pass(&parts.headers, self.hop());
+        *request.headers_mut() = match self.site.upstream.host() {
+            Some(_) => forward::pass(&parts.headers, self.hop(&self.site.fetch_host)),
+            None => forward::pass(&parts.headers, self.hop(&self.host)),
+        };
+        match forward::forwards_left(&parts.headers) {
+            Some(Err(LastHop)) if parts.method == Method::OPTIONS => return options(),
+            Some(Ok(left)) if parts.method == Method::OPTIONS => {
+                request.headers_mut().insert(MAX_FORWARDS, HeaderValue::from(left));
+            }
+            Some(_) | None => {}
+        }
         let answer = match self.site.upstream.send(request).await {
             Ok(answer) => answer,
             Err(error) => return failed(error, why),
@@ -265,35 +277,33 @@ impl Visit<'_> {
     /// A write has succeeded: what is stored of its target isn't what the origin has any more
     /// (RFC 9111 section 4.4).
     fn invalidate(&self, answer: &HeaderMap) {
-        self.node.store.invalidate(&self.key);
+        let invalidate = |key: &Key| {
+            self.node.collapse.part_from(key);
+            self.node.store.invalidate(key);
+        };
+        invalidate(&self.key);
         let host = self.host.to_str().unwrap_or_default();
         let Ok(uri) = format!("http://{host}{}", self.target).parse() else {
             return;
         };
         for other in invalidation::targets(&uri, answer) {
-            self.node.store.invalidate(&Key::new(&self.site.name, other.as_str()));
+            invalidate(&Key::new(&self.site.name, other.as_str()));
         }
     }
 
-    fn fetch(&self, parts: &Parts, held: Option<Arc<Object>>) -> Fetch {
+    fn fetch(&self, parts: &Parts, held: Vec<Arc<Object>>) -> Fetch {
         Fetch {
             site: Arc::clone(&self.site),
             key: self.key,
             target: self.target.clone(),
             client: parts.headers.clone(),
-            upstream: forward::fetch(&parts.headers, self.hop()),
+            upstream: forward::fetch(&parts.headers, self.hop(&self.site.fetch_host)),
             held,
         }
     }
 
-    fn hop(&self) -> Hop<'_> {
-        Hop {
-            client: self.client,
-            host: &self.host,
-            origin_host: self.site.upstream.host(),
-            node: &self.node.name,
-            via: &self.node.via,
-        }
+    fn hop<'a>(&'a self, host: &'a HeaderValue) -> Hop<'a> {
+        Hop { client: self.client, host, node: &self.node.name, via: &self.node.via }
     }
 
     /// Says what happened: in the response, the metrics and the log.
@@ -341,8 +351,7 @@ fn refuse(node: &Node, refusal: Refusal) -> Response<Recorded> {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-        response.headers_mut().insert(http::header::ALLOW, methods);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
     }
     uncounted(response)
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use http::HeaderValue;
 use kingcdn_config::clock::Timestamp;
 use kingcdn_config::{self as config, Config};
 
@@ -16,6 +17,9 @@ pub(crate) struct Site {
     pub(crate) name: String,
     /// What may be done with its answers.
     pub(crate) policy: Policy,
+    /// The host that its origins are asked for in every fetch, whichever of its hosts the client
+    /// named: host and port aren't part of the key, so they may not make a difference.
+    pub(crate) fetch_host: HeaderValue,
     /// Its origins.
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) metrics: SiteMetrics,
@@ -70,6 +74,8 @@ impl Site {
     ) -> Self {
         let name = site.name.as_str();
         let metrics = metrics.site(name);
+        let fetch_host = site.upstream.host.as_ref().or(site.hosts.first());
+        let fetch_host = fetch_host.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         let kept = former
             .and_then(|sites| sites.all.iter().find(|former| former.name == name))
             .filter(|former| former.upstream.is(&site.origins, &site.upstream))
@@ -82,6 +88,7 @@ impl Site {
         Self {
             name: name.to_owned(),
             policy: policy(&site.cache),
+            fetch_host: fetch_host.unwrap_or_else(|| HeaderValue::from_static("")),
             upstream,
             metrics,
             client_refreshes: RateLimit::new(CLIENT_REFRESH_EVERY_MS, CLIENT_REFRESH_BURST),

@@ -147,3 +147,14 @@ async fn a_body_with_two_lengths_goes_on_with_one_and_ends_its_connection() {
     assert_eq!(stage.origin.count(), 1, "what came behind it isn't a request");
     assert_eq!(stage.origin.last().field("content-length"), "");
 }
+
+#[tokio::test]
+async fn options_go_as_far_as_they_may() {
+    let stage = Stage::new().await;
+    stage.origin.on("/", Answer::new(204));
+    let here = stage.ask(Method::OPTIONS, "/", &[("max-forwards", "0")]).await;
+    assert_eq!((here.status.as_u16(), stage.origin.count()), (204, 0));
+    assert!(here.field("allow").contains("GET"));
+    stage.ask(Method::OPTIONS, "/", &[("max-forwards", "3")]).await;
+    assert_eq!(stage.origin.last().field("max-forwards"), "2");
+}

@@ -3,7 +3,7 @@
 mod stage;
 
 use http::Method;
-use stage::{Answer, Stage};
+use stage::{Answer, Gate, Stage};
 
 #[tokio::test]
 async fn the_second_client_is_served_from_the_cache() {
@@ -303,4 +303,62 @@ async fn stale_while_revalidate_serves_at_once_and_refreshes_behind() {
     stage.origin.wait_for(2).await;
     while stage.get("/").await.text() != "new" {}
     assert_eq!(stage.origin.count(), 2);
+}
+
+#[tokio::test]
+async fn the_origin_is_asked_about_all_variants_at_once() {
+    let stage = Stage::new().await;
+    for (language, etag) in [("en", "\"e\""), ("ko", "\"k\"")] {
+        let answer = Answer::fresh(language).field("vary", "accept-language").etag(etag);
+        stage.origin.on("/", answer);
+        stage.get_with("/", &[("accept-language", language)]).await;
+    }
+    // The origin has no French and gives English.
+    stage
+        .origin
+        .on("/", Answer::new(304).field("etag", "\"e\"").field("cache-control", "max-age=60"));
+    let french = stage.get_with("/", &[("accept-language", "fr")]).await;
+    assert_eq!((french.text(), french.status.as_u16()), ("en", 200));
+    assert_eq!(french.cache(), "fwd=vary-miss; fwd-status=304; ttl=60");
+    assert_eq!(stage.origin.last().field("if-none-match"), "\"k\", \"e\"");
+    for (language, body) in [("fr", "en"), ("en", "en"), ("ko", "ko")] {
+        let got = stage.get_with("/", &[("accept-language", language)]).await;
+        assert!(got.is_hit());
+        assert_eq!(got.text(), body);
+    }
+}
+
+#[tokio::test]
+async fn a_write_during_a_fetch_keeps_its_answer_from_being_stored() {
+    let stage = Stage::new().await;
+    let gate = Gate::new();
+    stage.origin.on("/", Answer::fresh("old").hold(&gate));
+    let address = stage.address();
+    let before = tokio::spawn(async move {
+        stage::open(address, Method::GET, "/", &[], bytes::Bytes::new()).await.finish().await
+    });
+    stage.origin.wait_for(1).await;
+    stage.origin.on("/", Answer::new(204));
+    stage.send(Method::PUT, "/", &[], bytes::Bytes::from_static(b"new")).await;
+    gate.open(1);
+    assert_eq!(before.await.unwrap().text(), "old");
+    stage.origin.on("/", Answer::fresh("new"));
+    assert_eq!(stage.get("/").await.text(), "new");
+}
+
+#[tokio::test]
+async fn whichever_host_a_client_names_the_origin_is_asked_for_the_same() {
+    let stage = Stage::new().await;
+    for (number, host) in
+        [stage::HOST, "VIDEO.netcinema.test.", "video.netcinema.test:8080"].iter().enumerate()
+    {
+        let target = format!("/{number}");
+        stage.origin.on(&target, Answer::fresh("page"));
+        stage.get_with(&target, &[("host", host)]).await;
+        let seen = stage.origin.last();
+        assert_eq!(
+            (seen.field("host"), seen.field("x-forwarded-host")),
+            (stage::HOST, stage::HOST)
+        );
+    }
 }

@@ -5,8 +5,8 @@ mod stage;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kingcdn_config::{DomainName, OriginUrl};
 use kingcdn_config::clock::Clock;
+use kingcdn_config::{DomainName, OriginUrl};
 use kingcdn_edge::Edge;
 use prometheus::Registry;
 use stage::{Answer, Gate, Origin, START, Stage};

@@ -10,6 +10,7 @@ mod object;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kingcdn_config::Eviction;
 use moka::ops::compute::Op;
@@ -26,17 +27,29 @@ const VARIANTS_MAX: usize = 32;
 pub(crate) struct Store {
     memory: moka::sync::Cache<Key, Arc<Variants>>,
     capacity_bytes: u64,
+    /// Counts invalidations.
+    invalidations: AtomicU64,
+    /// Which of them was the last of a key, for fetches that were under way then.
+    invalidated: moka::sync::Cache<Key, Moment>,
 }
+
+/// Invalidated keys that are remembered. A fetch that is older than so many invalidations may
+/// bring back what one of them removed.
+const INVALIDATED_MAX: u64 = 65_536;
 
 /// All variants of one key, the newest last. Never empty.
 struct Variants(Vec<Arc<Object>>);
+
+/// A place in the order of invalidations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
 
 /// What the store has for a request.
 pub(crate) enum Lookup {
     /// Nothing of this key.
     Nothing,
     /// Variants of this key, none of which serves this request.
-    OtherVariants,
+    OtherVariants(Vec<Arc<Object>>),
     /// This one.
     Found(Arc<Object>),
 }
@@ -46,7 +59,7 @@ impl Lookup {
     pub(crate) fn held(&self) -> Held<'_> {
         match self {
             Self::Nothing => Held::Nothing,
-            Self::OtherVariants => Held::OtherVariants,
+            Self::OtherVariants(_) => Held::OtherVariants,
             Self::Found(object) => Held::This(&object.terms),
         }
     }
@@ -55,7 +68,16 @@ impl Lookup {
     pub(crate) fn object(self) -> Option<Arc<Object>> {
         match self {
             Self::Found(object) => Some(object),
-            Self::Nothing | Self::OtherVariants => None,
+            Self::Nothing | Self::OtherVariants(_) => None,
+        }
+    }
+
+    /// What the origin may be asked about: is one of these what it would answer?
+    pub(crate) fn candidates(&self) -> Vec<Arc<Object>> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::OtherVariants(others) => others.clone(),
+            Self::Found(object) => vec![Arc::clone(object)],
         }
     }
 }
@@ -72,7 +94,11 @@ impl Store {
             .weigher(|_, variants: &Arc<Variants>| variants.weight_bytes())
             .eviction_policy(policy)
             .build();
-        Self { memory, capacity_bytes }
+        let invalidated = moka::sync::Cache::builder()
+            .max_capacity(INVALIDATED_MAX)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { memory, capacity_bytes, invalidations: AtomicU64::new(0), invalidated }
     }
 
     /// The largest body that is kept. A larger one would push out a large share of all the rest.
@@ -86,18 +112,26 @@ impl Store {
             return Lookup::Nothing;
         };
         let newest_first = variants.0.iter().rev();
-        match caching::select(newest_first.clone().map(|object| &object.terms), request) {
-            Some(index) => match newest_first.clone().nth(index) {
-                Some(object) => Lookup::Found(Arc::clone(object)),
-                None => Lookup::OtherVariants,
-            },
-            None => Lookup::OtherVariants,
+        let selected = caching::select(newest_first.clone().map(|object| &object.terms), request)
+            .and_then(|index| newest_first.clone().nth(index));
+        match selected {
+            Some(object) => Lookup::Found(Arc::clone(object)),
+            None => Lookup::OtherVariants(newest_first.cloned().collect()),
         }
     }
 
-    /// Keeps `object`, in place of those variants that serve the request that fetched it.
-    pub(crate) fn insert(&self, key: Key, object: Arc<Object>, request: Request<'_>) {
-        self.replace(key, Some(object), |held| held.terms.serves(request));
+    /// Keeps `object`, in place of those variants that serve the request that fetched it. Not if
+    /// the key was invalidated since it was asked for: then it may be what a write replaced.
+    pub(crate) fn insert(
+        &self,
+        key: Key,
+        object: Arc<Object>,
+        request: Request<'_>,
+        asked: Moment,
+    ) {
+        if self.invalidated.get(&key).is_none_or(|when| when <= asked) {
+            self.replace(key, Some(object), |held| held.terms.serves(request));
+        }
     }
 
     /// Puts `newer` in the place of `older`, which it was made from. Where `older` is gone by
@@ -119,8 +153,15 @@ impl Store {
         self.replace(key, None, |held| Arc::ptr_eq(held, object));
     }
 
-    /// Forgets every variant of `key`.
+    /// Now, for a fetch that begins.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.invalidations.load(Ordering::SeqCst))
+    }
+
+    /// Forgets every variant of `key`, those that are on their way in now included.
     pub(crate) fn invalidate(&self, key: &Key) {
+        let moment = Moment(self.invalidations.fetch_add(1, Ordering::SeqCst) + 1);
+        self.invalidated.insert(*key, moment);
         self.memory.invalidate(key);
     }
 

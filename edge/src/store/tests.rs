@@ -37,12 +37,17 @@ fn each_variant_answers_its_own_requests() {
     let (english, korean) =
         (fields(&[("accept-language", "en")]), fields(&[("accept-language", "ko")]));
     assert!(matches!(store.lookup(&key, get(&english)), Lookup::Nothing));
-    store.insert(key, object(&english, "accept-language", b"hello"), get(&english));
-    assert!(matches!(store.lookup(&key, get(&korean)), Lookup::OtherVariants));
-    store.insert(key, object(&korean, "accept-language", b"annyeong"), get(&korean));
+    store.insert(key, object(&english, "accept-language", b"hello"), get(&english), store.moment());
+    assert!(matches!(store.lookup(&key, get(&korean)), Lookup::OtherVariants(_)));
+    store.insert(
+        key,
+        object(&korean, "accept-language", b"annyeong"),
+        get(&korean),
+        store.moment(),
+    );
     assert_eq!(text(store.lookup(&key, get(&english))).unwrap(), b"hello");
     assert_eq!(text(store.lookup(&key, get(&korean))).unwrap(), b"annyeong");
-    store.insert(key, object(&english, "accept-language", b"hi"), get(&english));
+    store.insert(key, object(&english, "accept-language", b"hi"), get(&english), store.moment());
     assert_eq!(text(store.lookup(&key, get(&english))).unwrap(), b"hi");
     assert_eq!(text(store.lookup(&key, get(&korean))).unwrap(), b"annyeong");
     store.invalidate(&key);
@@ -56,7 +61,7 @@ fn a_key_has_a_bounded_number_of_variants() {
     for number in 0..10 * VARIANTS_MAX {
         let mut request = HeaderMap::new();
         request.insert("x-variant", HeaderValue::from(number));
-        store.insert(key, object(&request, "x-variant", b"."), get(&request));
+        store.insert(key, object(&request, "x-variant", b"."), get(&request), store.moment());
     }
     assert_eq!(store.memory.get(&key).unwrap().0.len(), VARIANTS_MAX);
 }
@@ -66,7 +71,7 @@ fn a_refresh_replaces_just_what_it_was_made_from() {
     let store = Store::new(1 << 20, Eviction::Lru);
     let (key, request) = (Key::new("site", "/"), HeaderMap::new());
     let (first, second) = (object(&request, "", b"1"), object(&request, "", b"2"));
-    store.insert(key, Arc::clone(&first), get(&request));
+    store.insert(key, Arc::clone(&first), get(&request), store.moment());
     store.refresh(key, &first, Arc::clone(&second));
     assert_eq!(text(store.lookup(&key, get(&request))).unwrap(), b"2");
     store.refresh(key, &first, Arc::clone(&first));
@@ -81,7 +86,7 @@ fn what_is_forgotten_leaves_nothing_behind() {
     let store = Store::new(1 << 20, Eviction::Lru);
     let (key, request) = (Key::new("site", "/"), HeaderMap::new());
     let held = object(&request, "", b"1");
-    store.insert(key, Arc::clone(&held), get(&request));
+    store.insert(key, Arc::clone(&held), get(&request), store.moment());
     store.forget(key, &object(&request, "", b"1"));
     assert!(matches!(store.lookup(&key, get(&request)), Lookup::Found(_)), "not this one");
     store.forget(key, &held);
@@ -97,7 +102,7 @@ fn the_capacity_holds_overhead_included() {
         let request = HeaderMap::new();
         for number in 0..10_000 {
             let key = Key::new("site", &format!("/{number}"));
-            store.insert(key, object(&request, "", &[0; 100]), get(&request));
+            store.insert(key, object(&request, "", &[0; 100]), get(&request), store.moment());
         }
         store.maintain();
         assert!(store.held_bytes() <= capacity, "{eviction:?}: {}", store.held_bytes());
@@ -115,7 +120,7 @@ fn lfu_keeps_what_is_asked_for_often_and_lru_what_was_asked_for_last() {
             let key = Key::new("site", name);
             let found = matches!(store.lookup(&key, get(&request)), Lookup::Found(_));
             if !found {
-                store.insert(key, object(&request, "", &[0; 1000]), get(&request));
+                store.insert(key, object(&request, "", &[0; 1000]), get(&request), store.moment());
             }
             store.maintain();
             found
@@ -135,4 +140,17 @@ fn lfu_keeps_what_is_asked_for_often_and_lru_what_was_asked_for_last() {
     };
     assert!(survives(Eviction::Lfu));
     assert!(!survives(Eviction::Lru));
+}
+
+#[test]
+fn what_was_asked_for_before_a_write_is_not_kept_after_it() {
+    let store = Store::new(1 << 20, Eviction::Lru);
+    let (key, request) = (Key::new("site", "/"), HeaderMap::new());
+    let held = object(&request, "", b"1");
+    let before = store.moment();
+    store.invalidate(&key);
+    store.insert(key, Arc::clone(&held), get(&request), before);
+    assert!(matches!(store.lookup(&key, get(&request)), Lookup::Nothing));
+    store.insert(key, held, get(&request), store.moment());
+    assert!(matches!(store.lookup(&key, get(&request)), Lookup::Found(_)));
 }
