@@ -362,3 +362,47 @@ async fn whichever_host_a_client_names_the_origin_is_asked_for_the_same() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_the_origin_says_to_cdns_alone_decides_here_and_goes_on() {
+    let stage = Stage::new().await;
+    let answer = Answer::new(200).field("cache-control", "no-store");
+    stage.origin.on("/", answer.field("cdn-cache-control", "max-age=60").send("page"));
+    stage.get("/").await;
+    let got = stage.get("/").await;
+    assert_eq!(got.cache(), "hit; ttl=60");
+    assert_eq!(got.field("cdn-cache-control"), "max-age=60");
+    assert_eq!(got.field("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn what_needs_credentials_is_shared_only_if_the_origin_says_so() {
+    let stage = Stage::new().await;
+    for (control, shared) in [
+        ("max-age=60", false),
+        ("max-age=60, public", true),
+        ("s-maxage=60", true),
+        ("max-age=60, must-revalidate", true),
+    ] {
+        let target = format!("/{control}");
+        let target = target.replace([' ', ',', '='], "-");
+        stage.origin.on(&target, Answer::new(200).field("cache-control", control).send("secret"));
+        stage.get_with(&target, &[("authorization", "Basic eA==")]).await;
+        assert_eq!(stage.get(&target).await.is_hit(), shared, "{control}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_takes_what_its_answer_names_with_it() {
+    let stage = Stage::new().await;
+    for target in ["/list", "/item", "/other"] {
+        stage.origin.on(target, Answer::fresh("old"));
+        stage.get(target).await;
+    }
+    let created = Answer::new(201).field("location", "/item");
+    stage.origin.on("/add", created.field("content-location", "http://elsewhere.test/other"));
+    stage.send(Method::POST, "/add", &[], bytes::Bytes::from_static(b"x")).await;
+    assert!(!stage.get("/item").await.is_hit());
+    assert!(stage.get("/list").await.is_hit());
+    assert!(stage.get("/other").await.is_hit(), "another host isn't its business");
+}
