@@ -71,7 +71,7 @@ pub(crate) struct Selection {
     /// The configuration file of the whole CDN.
     #[arg(long, value_name = "FILE", env = "KINGCDN_CONFIG")]
     pub(crate) config: PathBuf,
-    /// Which [[edge]] of the file this is; needed when there are several.
+    /// Which `[[edge]]` of the file this is; needed when there are several.
     #[arg(long, value_name = "NAME", env = "KINGCDN_NODE")]
     pub(crate) node: Option<String>,
     /// Listen here instead of where the file says; several with commas.
