@@ -52,8 +52,10 @@ struct Visit<'a> {
     client: IpAddr,
     /// As the client wrote it, with a port if it named one.
     host: HeaderValue,
-    /// Path and query.
+    /// Path and query, as the client wrote them.
     target: PathAndQuery,
+    /// What the site's key makes of them: the origin is asked for this when the object is wanted.
+    object: PathAndQuery,
     key: Key,
 }
 
@@ -95,8 +97,9 @@ fn admit<'a>(node: &'a Arc<Node>, client: IpAddr, parts: &Parts) -> Result<Visit
     }
     let root = PathAndQuery::from_static("/");
     let target = parts.uri.path_and_query().cloned().unwrap_or(root);
-    let key = Key::new(&site.name, target.as_str());
-    Ok(Visit { node, site, client, host, target, key })
+    let object = site.key.target(&target).map_err(|_| Refusal::BadTarget)?;
+    let key = site.key.key(&site.name, &object, &parts.headers);
+    Ok(Visit { node, site, client, host, target, object, key })
 }
 
 impl Visit<'_> {
@@ -248,7 +251,9 @@ impl Visit<'_> {
     async fn pass(&self, parts: &Parts, body: RequestBody, why: Forward) -> Answer {
         let mut request = Request::new(body);
         *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = Uri::from(self.target.clone());
+        // A write goes where the client said; a part or a HEAD is of the same object as the whole.
+        let target = if why == Forward::Method { &self.target } else { &self.object };
+        *request.uri_mut() = Uri::from(target.clone());
         *request.headers_mut() = match self.site.upstream.host() {
             Some(_) => forward::pass(&parts.headers, self.hop(&self.site.fetch_host)),
             None => forward::pass(&parts.headers, self.hop(&self.host)),
@@ -266,7 +271,7 @@ impl Visit<'_> {
         };
         let mut response = answer.map(Content::Pass);
         if invalidation::invalidates(&parts.method, response.status()) {
-            self.invalidate(response.headers());
+            self.invalidate(parts, response.headers());
         }
         fields::strip_hop_by_hop(response.headers_mut());
         let fwd_status = Some(response.status());
@@ -276,7 +281,7 @@ impl Visit<'_> {
 
     /// A write has succeeded: what is stored of its target isn't what the origin has any more
     /// (RFC 9111 section 4.4).
-    fn invalidate(&self, answer: &HeaderMap) {
+    fn invalidate(&self, parts: &Parts, answer: &HeaderMap) {
         let invalidate = |key: &Key| {
             self.node.collapse.part_from(key);
             self.node.store.invalidate(key);
@@ -287,7 +292,9 @@ impl Visit<'_> {
             return;
         };
         for other in invalidation::targets(&uri, answer) {
-            invalidate(&Key::new(&self.site.name, other.as_str()));
+            if let Ok(object) = self.site.key.target(&other) {
+                invalidate(&self.site.key.key(&self.site.name, &object, &parts.headers));
+            }
         }
     }
 
@@ -295,7 +302,7 @@ impl Visit<'_> {
         Fetch {
             site: Arc::clone(&self.site),
             key: self.key,
-            target: self.target.clone(),
+            target: self.object.clone(),
             client: parts.headers.clone(),
             upstream: forward::fetch(&parts.headers, self.hop(&self.site.fetch_host)),
             held,

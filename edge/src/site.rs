@@ -4,17 +4,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use kingcdn_config::clock::Timestamp;
 use kingcdn_config::{self as config, Config};
 
-use crate::caching::{Cookies, Policy};
+use crate::caching::{CDN_CACHE_CONTROL, Cookies, Policy};
+use crate::key::KeyRules;
 use crate::record::{Metrics, SiteMetrics};
 use crate::upstream::{Outbound, Upstream};
 
 /// One site.
 pub(crate) struct Site {
     pub(crate) name: String,
+    /// Which of its requests mean the same object.
+    pub(crate) key: KeyRules,
     /// What may be done with its answers.
     pub(crate) policy: Policy,
     /// The host that its origins are asked for in every fetch, whichever of its hosts the client
@@ -23,8 +26,8 @@ pub(crate) struct Site {
     /// Its origins.
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) metrics: SiteMetrics,
-    /// How often clients' wishes for a fresh copy may reach the origin.
-    pub(crate) client_refreshes: RateLimit,
+    /// Whether clients' wishes for a fresh copy may reach the origin.
+    pub(crate) client_refreshes: ClientRefreshes,
 }
 
 /// All sites, by host.
@@ -87,20 +90,15 @@ impl Site {
         });
         Self {
             name: name.to_owned(),
+            key: KeyRules::new(&site.key),
             policy: policy(&site.cache),
             fetch_host: fetch_host.unwrap_or_else(|| HeaderValue::from_static("")),
             upstream,
             metrics,
-            client_refreshes: RateLimit::new(CLIENT_REFRESH_EVERY_MS, CLIENT_REFRESH_BURST),
+            client_refreshes: ClientRefreshes::new(site.cache.client_refresh),
         }
     }
 }
-
-/// Clients that insist on a fresh copy (`Cache-Control: no-cache` and the like) are obeyed this
-/// often per site: a person who presses reload gets what he wants, a crowd can't reach the origin.
-const CLIENT_REFRESH_EVERY_MS: i64 = 1000;
-/// So many of them may come at once.
-const CLIENT_REFRESH_BURST: i64 = 10;
 
 fn policy(cache: &config::SiteCache) -> Policy {
     Policy {
@@ -113,7 +111,51 @@ fn policy(cache: &config::SiteCache) -> Policy {
             config::Cookies::Store => Cookies::Store,
             config::Cookies::Strip => Cookies::Strip,
         },
+        targets: targets(&cache.targets),
         ..Policy::default()
+    }
+}
+
+/// RFC 9213 section 2.2: the site's own target fields, and then the one that is every CDN's.
+fn targets(own: &[config::FieldName]) -> Vec<HeaderName> {
+    let own = own.iter().filter_map(|name| name.as_str().parse().ok());
+    own.chain([CDN_CACHE_CONTROL]).collect()
+}
+
+/// Whether clients that insist on a fresh copy (`Cache-Control: no-cache` and the like) get one.
+pub(crate) enum ClientRefreshes {
+    /// So often per site: a person who presses reload gets what he wants, a crowd can't reach the
+    /// origin.
+    Limited(RateLimit),
+    /// Always.
+    Obey,
+    /// Never.
+    Ignore,
+}
+
+impl ClientRefreshes {
+    /// Under [`ClientRefreshes::Limited`] one is permitted in this time.
+    const EVERY_MS: i64 = 1000;
+    /// So many may come at once.
+    const BURST: i64 = 10;
+
+    const fn new(said: config::ClientRefresh) -> Self {
+        match said {
+            config::ClientRefresh::Limited => {
+                Self::Limited(RateLimit::new(Self::EVERY_MS, Self::BURST))
+            }
+            config::ClientRefresh::Obey => Self::Obey,
+            config::ClientRefresh::Ignore => Self::Ignore,
+        }
+    }
+
+    /// Whether one more is permitted now; if so, it has happened.
+    pub(crate) fn permits(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Limited(limit) => limit.permits(now),
+            Self::Obey => true,
+            Self::Ignore => false,
+        }
     }
 }
 
@@ -131,7 +173,7 @@ impl RateLimit {
     }
 
     /// Whether one more event is permitted now; if so, it has happened.
-    pub(crate) fn permits(&self, now: Timestamp) -> bool {
+    fn permits(&self, now: Timestamp) -> bool {
         let now = now.as_millis();
         let ahead = self.every_ms * self.burst;
         self.due_ms
