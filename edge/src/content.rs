@@ -54,12 +54,6 @@ pub(crate) struct EndedEarly;
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, EndedEarly>>>;
 
 impl Content {
-    /// The whole of a stored body.
-    pub(crate) fn whole(slices: Slices) -> Self {
-        let length = slices.len_bytes() as u64;
-        Self::Stored(slices, 0..length)
-    }
-
     /// The next frame.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame {
         match self {

@@ -17,7 +17,7 @@ use crate::caching::range::{self, Selection};
 use crate::caching::{Request, Terms};
 use crate::content::{Content, Part};
 use crate::fill::{Head, Reader};
-use crate::store::{Object, Slices};
+use crate::store::{Body, Object};
 
 /// What the client gets of an answer.
 enum Shape {
@@ -44,19 +44,39 @@ pub(crate) fn stored(
     age: Duration,
     now: Timestamp,
 ) -> Response<Content> {
-    let length = object.body.len_bytes() as u64;
+    let length = object.body.complete_bytes();
     let shape = shape(request, object.status, Some(&object.terms), Some(length), now);
     let mut headers = object.headers.clone();
     headers.insert(AGE, HeaderValue::from(age.as_secs()));
-    let body = object.body.clone();
     match shape {
-        Shape::Whole => answer(object.status, headers, Content::whole(body)),
+        Shape::Whole => answer(object.status, headers, portion(&object.body, 0..length)),
         Shape::Part(part) => {
             describe_part(&mut headers, &part, length);
-            answer(StatusCode::PARTIAL_CONTENT, headers, Content::Stored(body, part))
+            answer(StatusCode::PARTIAL_CONTENT, headers, portion(&object.body, part))
         }
-        Shape::Parts(parts) => multipart(headers, body, &parts, length, now),
+        Shape::Parts(parts) => multipart(headers, &object.body, &parts, now),
         other => without_content(object.status, headers, &other, length),
+    }
+}
+
+/// Whether all that `request` gets of an object is held.
+pub(crate) fn is_held(request: Request<'_>, object: &Object, now: Timestamp) -> bool {
+    let Body::Parts(_) = object.body else { return true };
+    let length = object.body.complete_bytes();
+    match shape(request, object.status, Some(&object.terms), Some(length), now) {
+        Shape::Whole | Shape::Parts(_) => false,
+        Shape::Part(part) => object.body.find(&part).is_some(),
+        Shape::HeadOnly | Shape::NotModified | Shape::PreconditionFailed | Shape::Unsatisfiable => {
+            true
+        }
+    }
+}
+
+/// A part of a stored body. What isn't held ends the connection, by being missing.
+fn portion(body: &Body, part: Range<u64>) -> Content {
+    match body.find(&part) {
+        Some((slices, range)) => Content::Stored(slices, range),
+        None => Content::Empty,
     }
 }
 
@@ -177,11 +197,12 @@ fn describe_part(headers: &mut HeaderMap, part: &Range<u64>, length: u64) {
 /// multipart/byteranges (RFC 9110 section 14.6).
 fn multipart(
     mut headers: HeaderMap,
-    body: Slices,
+    body: &Body,
     parts: &[Range<u64>],
-    length: u64,
     now: Timestamp,
 ) -> Response<Content> {
+    let Body::Whole(slices) = body else { return answer(StatusCode::OK, headers, Content::Empty) };
+    let length = body.complete_bytes();
     // Nobody who stored the content could have foreseen this.
     let digest = blake3::hash(format!("{parts:?} {length} {now:?}").as_bytes());
     let boundary = &digest.to_hex()[..32];
@@ -197,7 +218,7 @@ fn multipart(
         pieces.push_back(Part::Range(part.clone()));
     }
     pieces.push_back(Part::Text(format!("\r\n--{boundary}--\r\n").into()));
-    let content = Content::Parts(body, pieces);
+    let content = Content::Parts(slices.clone(), pieces);
     headers.remove(CONTENT_RANGE);
     if let Some(length) = content.size_hint().exact() {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -4,24 +4,26 @@
 //! everybody else, and may leave.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, IF_NONE_MATCH};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_NONE_MATCH, RANGE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body::Body;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use kingcdn_config::clock::Timestamp;
 
 use crate::caching::conditional::{validation_fields, validation_of_variants};
+use crate::caching::range::ContentRange;
 use crate::caching::{self, Terms, Times, Unstorable, fields, update};
 use crate::collapse::Lead;
 use crate::fill::{Fill, Head, Outcome, Reservation};
 use crate::key::Key;
 use crate::node::Node;
 use crate::site::Site;
-use crate::store::{Moment, Object};
+use crate::store::{Body, Moment, Object};
 pub(crate) use crate::upstream::FetchError;
 use crate::upstream::{AnswerBody, RequestBody};
 
@@ -64,6 +66,8 @@ pub(crate) struct Fetch {
     pub(crate) client: HeaderMap,
     /// The fields that the origin gets.
     pub(crate) upstream: HeaderMap,
+    /// The one range that is wanted of it; nothing for all of it.
+    pub(crate) range: Option<HeaderValue>,
     /// What is held of this key and may be what the origin would answer.
     pub(crate) held: Vec<Arc<Object>>,
 }
@@ -143,6 +147,9 @@ impl Pull {
         let mut request = Request::new(RequestBody::Empty);
         *request.uri_mut() = Uri::from(self.fetch.target.clone());
         *request.headers_mut() = self.fetch.upstream.clone();
+        if let Some(range) = &self.fetch.range {
+            request.headers_mut().insert(RANGE, range.clone());
+        }
         match &self.fetch.held[..] {
             [] => {}
             [held] => request.headers_mut().extend(validation_fields(&held.terms)),
@@ -230,9 +237,18 @@ impl Pull {
         length: Option<u64>,
         times: Times,
     ) -> Result<Terms, NotStored> {
-        let response = caching::Response { status: parts.status, headers: &parts.headers };
-        let terms = caching::judge(self.client(), response, times, &self.fetch.site.policy)
-            .map_err(NotStored::Rules)?;
+        let policy = &self.fetch.site.policy;
+        let terms = if part_of(parts.status, &parts.headers).is_some() {
+            // A part may be stored when the whole could be (RFC 9111 section 3.3).
+            let mut headers = parts.headers.clone();
+            headers.remove(CONTENT_RANGE);
+            let whole = caching::Response { status: StatusCode::OK, headers: &headers };
+            caching::judge(self.client(), whole, times, policy)
+        } else {
+            let response = caching::Response { status: parts.status, headers: &parts.headers };
+            caching::judge(self.client(), response, times, policy)
+        };
+        let terms = terms.map_err(NotStored::Rules)?;
         let announced = length.unwrap_or(0);
         if announced > self.node.store.object_max_bytes() {
             return Err(NotStored::TooLarge);
@@ -299,13 +315,23 @@ impl Pull {
     /// Stores the complete answer.
     fn commit(&self, head: &Head) {
         let Ok(terms) = &head.terms else { return };
-        let body = self.fill.gather();
+        let slices = self.fill.gather();
+        let (status, body) = match part_of(head.status, &head.headers) {
+            None => (head.status, Body::Whole(slices)),
+            Some((range, complete)) => {
+                if range.end - range.start != slices.len_bytes() as u64 {
+                    return; // It isn't what it said.
+                }
+                (StatusCode::OK, Body::part(range.start, slices, complete))
+            }
+        };
         let mut headers = head.shared.clone();
+        headers.remove(CONTENT_RANGE);
         // An answer without content may have no Content-Length (RFC 9110 section 8.6).
-        if head.status != StatusCode::NO_CONTENT {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len_bytes()));
+        if status != StatusCode::NO_CONTENT {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.complete_bytes()));
         }
-        let object = Object { status: head.status, headers, terms: terms.clone(), body };
+        let object = Object { status, headers, terms: terms.clone(), body };
         self.node.store.insert(self.fetch.key, Arc::new(object), self.client(), self.began);
     }
 
@@ -337,6 +363,16 @@ impl Drop for Pull {
     fn drop(&mut self) {
         self.fill.abort();
         self.node.metrics.fills.dec();
+    }
+}
+
+/// Which part of how long a content an answer has, if it is one part of a known whole.
+fn part_of(status: StatusCode, headers: &HeaderMap) -> Option<(Range<u64>, u64)> {
+    match ContentRange::of(headers)? {
+        ContentRange::Part(range, Some(complete)) if status == StatusCode::PARTIAL_CONTENT => {
+            Some((range, complete))
+        }
+        ContentRange::Part(..) | ContentRange::Unsatisfied(_) => None,
     }
 }
 

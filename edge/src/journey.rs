@@ -5,7 +5,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, VIA};
+use http::header::{
+    ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, VIA,
+};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -33,13 +35,13 @@ use crate::key::Key;
 use crate::node::Node;
 use crate::record::{Record, Recorded};
 use crate::site::Site;
-use crate::store::Object;
+use crate::store::{Lookup, Object};
 use crate::upstream::{FetchError, RequestBody};
 
 /// How often a request decides again, because what it waited for turned out not to be for it,
 /// before it fetches for itself.
 const ROUNDS_MAX: usize = 4;
-/// A range that begins this far into an object not held is fetched as a range of its own; one
+/// A range that begins this far into an object not held is fetched and kept as a part of it; one
 /// that begins before waits for the whole to arrive.
 const RANGE_REACH_BYTES: u64 = 4 << 20;
 
@@ -124,7 +126,13 @@ impl Visit<'_> {
         let mut alone = false;
         for round in 1.. {
             let now = self.node.clock.now();
-            let held = self.node.store.lookup(&self.key, request);
+            let mut held = self.node.store.lookup(&self.key, request);
+            let lacking = matches!(
+                &held, Lookup::Found(object) if !deliver::is_held(request, object, now)
+            );
+            if lacking {
+                held = Lookup::Nothing;
+            }
             let why = match self.decide(request, held.held(), now) {
                 Decision::Fresh { age } => {
                     return from_store(request, held.object(), age, now, Cache::Hit);
@@ -137,12 +145,19 @@ impl Visit<'_> {
                 Decision::Bypass(why) => return self.pass(parts, RequestBody::Empty, why).await,
                 Decision::Revalidate(why) | Decision::Miss(why) => why,
             };
-            let candidates = held.candidates();
+            let why = if lacking { Forward::Partial } else { why };
+            let wanted = match &held {
+                Lookup::Found(_) => Wanted::Whole,
+                Lookup::Nothing | Lookup::OtherVariants(_) => wanted(request, lacking),
+            };
+            let range = match wanted {
+                Wanted::Whole => None,
+                Wanted::Part(range) => Some(range),
+                Wanted::Little => return self.pass(parts, RequestBody::Empty, why).await,
+            };
+            let fetch = self.fetch(parts, held.candidates(), range);
+            let (reader, own) = self.join(fetch, alone || round >= ROUNDS_MAX, now);
             let held = held.object();
-            if held.is_none() && asks_for_little(request) {
-                return self.pass(parts, RequestBody::Empty, why).await;
-            }
-            let (reader, own) = self.join(parts, candidates, alone || round >= ROUNDS_MAX, now);
             let Some(reader) = reader else { continue };
             match self.follow(request, held, why, reader, own).await {
                 Ok(answer) => return answer,
@@ -169,25 +184,21 @@ impl Visit<'_> {
 
     /// Leads a fetch or joins one. No reader: the one to join was too far on. `own`: it is this
     /// request's fetch.
-    fn join(
-        &self,
-        parts: &Parts,
-        held: Vec<Arc<Object>>,
-        alone: bool,
-        now: Timestamp,
-    ) -> (Option<Reader>, bool) {
+    fn join(&self, fetch: Fetch, alone: bool, now: Timestamp) -> (Option<Reader>, bool) {
+        // What wants a part has no use for the whole, nor the other way round.
+        let alone = alone || fetch.range.is_some();
         let join = if alone { Join::Alone } else { self.node.collapse.join(&self.key, now) };
         match join {
             Join::Lead(lead) => {
                 let reader = lead.fill().read().ok();
-                fetch::start(self.node, lead, self.fetch(parts, held));
+                fetch::start(self.node, lead, fetch);
                 (reader, true)
             }
             Join::Follow(fill) => (fill.read().ok(), false),
             Join::Alone => {
                 let fill = Arc::<Fill>::default();
                 let reader = fill.read().ok();
-                fetch::start_alone(self.node, fill, self.fetch(parts, held));
+                fetch::start_alone(self.node, fill, fetch);
                 (reader, true)
             }
         }
@@ -243,7 +254,7 @@ impl Visit<'_> {
     /// Refreshes what was just served stale. Nobody waits for it.
     fn refresh_behind(&self, parts: &Parts, held: Vec<Arc<Object>>, now: Timestamp) {
         if let Join::Lead(lead) = self.node.collapse.join(&self.key, now) {
-            fetch::start(self.node, lead, self.fetch(parts, held));
+            fetch::start(self.node, lead, self.fetch(parts, held, None));
         }
     }
 
@@ -298,13 +309,14 @@ impl Visit<'_> {
         }
     }
 
-    fn fetch(&self, parts: &Parts, held: Vec<Arc<Object>>) -> Fetch {
+    fn fetch(&self, parts: &Parts, held: Vec<Arc<Object>>, range: Option<HeaderValue>) -> Fetch {
         Fetch {
             site: Arc::clone(&self.site),
             key: self.key,
             target: self.object.clone(),
             client: parts.headers.clone(),
             upstream: forward::fetch(&parts.headers, self.hop(&self.site.fetch_host)),
+            range,
             held,
         }
     }
@@ -326,11 +338,29 @@ impl Visit<'_> {
     }
 }
 
-/// Whether a request for something not held wants so little of it that the whole isn't fetched.
-fn asks_for_little(request: caching::Request<'_>) -> bool {
-    *request.method == Method::HEAD
-        || range::requested(request.headers)
-            .is_some_and(|spec| spec.asked().iter().all(|&asked| begins_far_in(asked)))
+/// What is fetched for a request.
+enum Wanted {
+    /// The whole object.
+    Whole,
+    /// One range of it.
+    Part(HeaderValue),
+    /// So little that nothing is stored: the request passes.
+    Little,
+}
+
+/// What is fetched for a request whose answer isn't held, or of which `lacking` says that just
+/// the right part isn't.
+fn wanted(request: caching::Request<'_>, lacking: bool) -> Wanted {
+    if *request.method == Method::HEAD {
+        return Wanted::Little;
+    }
+    let Some(spec) = range::requested(request.headers) else { return Wanted::Whole };
+    let range = request.headers.get(RANGE);
+    match (spec.asked(), range) {
+        (&[asked], Some(range)) if lacking || begins_far_in(asked) => Wanted::Part(range.clone()),
+        (several, _) if several.iter().all(|&asked| begins_far_in(asked)) => Wanted::Little,
+        _ => Wanted::Whole,
+    }
 }
 
 /// Whether a range begins so far into the object that its client would wait for long.
@@ -344,9 +374,11 @@ fn begins_far_in(asked: Asked) -> bool {
 
 /// Whether a request may have the answer to another one's fetch.
 fn may_share(head: &Head, request: caching::Request<'_>, now: Timestamp) -> bool {
-    head.terms
-        .as_ref()
-        .is_ok_and(|terms| terms.serves(request) && terms.reusable_without_validation(now))
+    head.status != StatusCode::PARTIAL_CONTENT
+        && head
+            .terms
+            .as_ref()
+            .is_ok_and(|terms| terms.serves(request) && terms.reusable_without_validation(now))
 }
 
 fn refuse(node: &Node, refusal: Refusal) -> Response<Recorded> {

@@ -6,6 +6,7 @@
 //! somebody who reads them.
 
 mod object;
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 
 pub(crate) use self::object::{Object, Slices};
+pub(crate) use self::parts::Body;
 use crate::caching::{self, Held, Request};
 use crate::key::Key;
 
@@ -120,8 +122,8 @@ impl Store {
         }
     }
 
-    /// Keeps `object`, in place of those variants that serve the request that fetched it. Not if
-    /// the key was invalidated since it was asked for: then it may be what a write replaced.
+    /// Keeps `object`, in place of those variants that serve the request that fetched it. A part joins the
+    /// other parts of the same content. Not kept if the key was invalidated since it was asked for: then it may be what a write replaced.
     pub(crate) fn insert(
         &self,
         key: Key,
@@ -129,28 +131,37 @@ impl Store {
         request: Request<'_>,
         asked: Moment,
     ) {
-        if self.invalidated.get(&key).is_none_or(|when| when <= asked) {
-            self.replace(key, Some(object), |held| held.terms.serves(request));
+        if self.invalidated.get(&key).is_some_and(|when| when > asked) {
+            return;
         }
+        let max = usize::try_from(self.object_max_bytes()).unwrap_or(usize::MAX);
+        self.change(key, |variants| {
+            let mut object = object;
+            if let Body::Parts(_) = object.body
+                && let Some(older) = variants.iter().find(|held| held.terms.serves(request))
+                && let Some(united) = object.united_with(older)
+                && united.body.held_bytes() <= max
+            {
+                object = Arc::new(united);
+            }
+            variants.retain(|held| !held.terms.serves(request));
+            variants.push(object);
+        });
     }
 
     /// Puts `newer` in the place of `older`, which it was made from. Where `older` is gone by
     /// now, so is `newer`: somebody invalidated it meanwhile.
     pub(crate) fn refresh(&self, key: Key, older: &Arc<Object>, newer: Arc<Object>) {
-        self.memory.entry(key).and_compute_with(|entry| {
-            let Some(entry) = entry else { return Op::Nop };
-            let mut variants = entry.into_value().0.clone();
-            match variants.iter_mut().find(|held| Arc::ptr_eq(held, older)) {
-                Some(place) => *place = newer,
-                None => return Op::Nop,
+        self.change(key, |variants| {
+            if let Some(place) = variants.iter_mut().find(|held| Arc::ptr_eq(held, older)) {
+                *place = newer;
             }
-            Op::Put(Arc::new(Variants(variants)))
         });
     }
 
     /// Forgets one variant.
     pub(crate) fn forget(&self, key: Key, object: &Arc<Object>) {
-        self.replace(key, None, |held| Arc::ptr_eq(held, object));
+        self.change(key, |variants| variants.retain(|held| !Arc::ptr_eq(held, object)));
     }
 
     /// Now, for a fetch that begins.
@@ -165,21 +176,22 @@ impl Store {
         self.memory.invalidate(key);
     }
 
-    /// Drops what `replaced` names and adds `object`, as one step for everybody who looks.
-    fn replace(
-        &self,
-        key: Key,
-        object: Option<Arc<Object>>,
-        replaced: impl Fn(&Arc<Object>) -> bool,
-    ) {
+    /// Changes the variants of a key, as one step for everybody who looks.
+    fn change(&self, key: Key, change: impl FnOnce(&mut Vec<Arc<Object>>)) {
         self.memory.entry(key).and_compute_with(|entry| {
-            let mut variants = entry.map(|held| held.into_value().0.clone()).unwrap_or_default();
-            variants.retain(|held| !replaced(held));
-            variants.extend(object);
+            let before = entry.map(|held| held.into_value().0.clone()).unwrap_or_default();
+            let mut variants = before.clone();
+            change(&mut variants);
             if variants.len() > VARIANTS_MAX {
                 variants.remove(0);
             }
-            if variants.is_empty() { Op::Remove } else { Op::Put(Arc::new(Variants(variants))) }
+            let same = variants.len() == before.len()
+                && variants.iter().zip(&before).all(|(one, two)| Arc::ptr_eq(one, two));
+            match variants.is_empty() {
+                _ if same => Op::Nop,
+                true => Op::Remove,
+                false => Op::Put(Arc::new(Variants(variants))),
+            }
         });
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 
+use super::Body;
 use crate::caching::Terms;
 
 /// Bytes of one slice of a body. Larger bodies are kept as several slices, so that no piece of
@@ -21,16 +22,31 @@ pub(crate) struct Object {
     pub(crate) headers: HeaderMap,
     /// What it may be used for.
     pub(crate) terms: Terms,
-    /// Its content.
-    pub(crate) body: Slices,
+    /// Its content, or what is held of it.
+    pub(crate) body: Body,
 }
 
 impl Object {
+    /// This object, with the parts of its content that `older` has and it has not, if both are
+    /// known to be of the same content (RFC 9111 section 3.4).
+    pub(crate) fn united_with(&self, older: &Self) -> Option<Self> {
+        let (ours, theirs) = (self.terms.etag()?, older.terms.etag()?);
+        let same = ours.strong_eq(theirs)
+            && self.body.complete_bytes() == older.body.complete_bytes()
+            && self.status == older.status;
+        same.then(|| Self {
+            status: self.status,
+            headers: self.headers.clone(),
+            terms: self.terms.clone(),
+            body: self.body.united(&older.body),
+        })
+    }
+
     /// Bytes of memory that it takes.
     pub(crate) fn weight_bytes(&self) -> usize {
-        /// The struct itself, its allocations' overhead and its share of the index, measured
-        /// with a million 100-byte objects.
-        const OVERHEAD_BYTES: usize = 768;
+        /// The struct itself, its allocations' overhead and its share of moka's index: 200,000
+        /// objects of 100 bytes and eight fields took 2.7 KB of resident memory each.
+        const OVERHEAD_BYTES: usize = 1400;
         /// Beside its text a field costs an entry of the map and two shared buffers' heads.
         const FIELD_BYTES: usize = 128;
         let fields: usize = self
@@ -38,7 +54,7 @@ impl Object {
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES)
             .sum();
-        OVERHEAD_BYTES + fields + self.body.len_bytes()
+        OVERHEAD_BYTES + fields + self.body.held_bytes()
     }
 }
 

@@ -22,12 +22,14 @@ fn object(request: &HeaderMap, vary: &'static str, body: &[u8]) -> Arc<Object> {
     let response = Response { status: StatusCode::OK, headers: &headers };
     let times = Times { request: NOW, response: NOW };
     let terms = judge(get(request), response, times, &Policy::default()).unwrap();
-    let body = Slices::gather([Bytes::copy_from_slice(body)], body.len());
+    let body = Body::Whole(Slices::gather([Bytes::copy_from_slice(body)], body.len()));
     Arc::new(Object { status: StatusCode::OK, headers, terms, body })
 }
 
 fn text(found: Lookup) -> Option<Vec<u8>> {
-    found.object().map(|object| object.body.piece(&(0..u64::MAX)).to_vec())
+    let (slices, range) =
+        found.object().and_then(|object| object.body.find(&(0..object.body.complete_bytes())))?;
+    Some(slices.piece(&range).to_vec())
 }
 
 #[test]

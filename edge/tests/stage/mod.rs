@@ -267,6 +267,14 @@ impl Answer {
         self
     }
 
+    /// The part of `whole` that these positions, the last one included, bound.
+    pub fn part(whole: &str, first: usize, last: usize) -> Self {
+        Self::new(206)
+            .field("cache-control", "max-age=60")
+            .field("content-range", &format!("bytes {first}-{last}/{}", whole.len()))
+            .send(whole[first..=last].to_owned())
+    }
+
     /// With an ETag; answers 304 to a request that has it.
     pub fn etag(mut self, etag: &str) -> Self {
         self.validator = Some(etag.to_owned());
