@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_NONE_MATCH, RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
@@ -72,6 +72,16 @@ pub(crate) struct Fetch {
     pub(crate) held: Vec<Arc<Object>>,
 }
 
+impl Fetch {
+    /// Whether the origin is asked about the client's own copy. With something held it is asked
+    /// about that.
+    fn with_the_clients_validators(&self) -> bool {
+        self.held.is_empty()
+            && (self.upstream.contains_key(IF_NONE_MATCH)
+                || self.upstream.contains_key(IF_MODIFIED_SINCE))
+    }
+}
+
 /// The pulling end of a fill. Whatever happens to the task, its followers come to an end.
 struct Pull {
     node: Arc<Node>,
@@ -110,7 +120,9 @@ fn spawn(node: &Arc<Node>, fetch: Fetch, fill: Arc<Fill>, lead: Option<Lead>) {
 impl Pull {
     async fn run(mut self) {
         match self.ask().await {
-            Ok((answer, times)) if answer.status() == StatusCode::NOT_MODIFIED => {
+            Ok((answer, times))
+                if answer.status() == StatusCode::NOT_MODIFIED && !self.fetch.held.is_empty() =>
+            {
                 self.take_confirmation(&answer, times);
             }
             Ok((answer, times)) => self.take_in(answer, times).await,
@@ -135,9 +147,10 @@ impl Pull {
                 self.fetch.held = vec![self.fetch.held.swap_remove(index)];
                 return Ok((answer, times));
             }
-            // A 304 to a request without validators is no answer at all.
             if self.fetch.held.is_empty() {
-                return Err(FetchError::Protocol);
+                // The client's own copy is good; or the 304 answers what nobody asked.
+                let asked = self.fetch.with_the_clients_validators();
+                return if asked { Ok((answer, times)) } else { Err(FetchError::Protocol) };
             }
             self.fetch.held.clear();
         }
@@ -347,6 +360,8 @@ impl Pull {
                 collapse.forget_unshared(&self.fetch.key);
             }
             Ok(_) => collapse.remember_unshared(&self.fetch.key, false, now),
+            // That was about one client's copy, not about what is shared.
+            Err(NotStored::Rules(Unstorable::NotModified)) => {}
             Err(why) => {
                 let soon_over = server_error || *why == NotStored::NoMemory;
                 collapse.remember_unshared(&self.fetch.key, soon_over, now);

@@ -91,6 +91,16 @@ pub(crate) fn fetch(client: &HeaderMap, hop: Hop<'_>) -> HeaderMap {
     headers
 }
 
+/// With nothing held the origin is asked whether the client's own copy is still good, rather than
+/// for the whole: the client's validators go along.
+pub(crate) fn ask_about_the_clients_copy(fetch: &mut HeaderMap, client: &HeaderMap) {
+    for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+        for value in client.get_all(&name) {
+            fetch.append(&name, value.clone());
+        }
+    }
+}
+
 /// What is left of `Max-Forwards` (RFC 9110 section 7.6.2): nothing where the request may go on as
 /// it is, else one less than it said.
 pub(crate) fn forwards_left(client: &HeaderMap) -> Option<Result<u64, LastHop>> {

@@ -236,7 +236,11 @@ impl Visit<'_> {
             }
         }
         if !own && !may_share(&head, request, now) {
-            return Err(NotForUs::FetchAlone);
+            // A 304 was about another client's copy: that says nothing of what is shared.
+            return Err(match head.status {
+                StatusCode::NOT_MODIFIED => NotForUs::DecideAgain,
+                _ => NotForUs::FetchAlone,
+            });
         }
         let status = CacheStatus {
             fwd: Some(why),
@@ -310,12 +314,16 @@ impl Visit<'_> {
     }
 
     fn fetch(&self, parts: &Parts, held: Vec<Arc<Object>>, range: Option<HeaderValue>) -> Fetch {
+        let mut upstream = forward::fetch(&parts.headers, self.hop(&self.site.fetch_host));
+        if held.is_empty() && range.is_none() {
+            forward::ask_about_the_clients_copy(&mut upstream, &parts.headers);
+        }
         Fetch {
             site: Arc::clone(&self.site),
             key: self.key,
             target: self.object.clone(),
             client: parts.headers.clone(),
-            upstream: forward::fetch(&parts.headers, self.hop(&self.site.fetch_host)),
+            upstream,
             range,
             held,
         }

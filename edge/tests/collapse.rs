@@ -191,3 +191,26 @@ async fn one_fetch_confirms_for_a_crowd() {
     }
     assert_eq!(stage.origin.count(), 2);
 }
+
+#[tokio::test]
+async fn one_clients_304_is_nobody_elses_answer() {
+    let stage = Stage::new().await;
+    let gate = Gate::new();
+    stage.origin.on("/", Answer::fresh("page").etag("\"v1\"").hold(&gate));
+    let address = stage.address();
+    let ask = |fields: &'static [(&'static str, &'static str)]| {
+        tokio::spawn(async move {
+            let opened = stage::open(address, http::Method::GET, "/", fields, Bytes::new()).await;
+            opened.finish().await
+        })
+    };
+    let has_it = ask(&[("if-none-match", "\"v1\"")]);
+    stage.origin.wait_for(1).await;
+    let others: Vec<_> = (0..10).map(|_| ask(&[])).collect();
+    gate.open(100);
+    assert_eq!(has_it.await.unwrap().status, 304);
+    for other in others {
+        assert_eq!(other.await.unwrap().text(), "page");
+    }
+    assert!(stage.origin.count() <= 3, "{}", stage.origin.count());
+}

@@ -406,3 +406,15 @@ async fn a_write_takes_what_its_answer_names_with_it() {
     assert!(stage.get("/list").await.is_hit());
     assert!(stage.get("/other").await.is_hit(), "another host isn't its business");
 }
+
+#[tokio::test]
+async fn with_nothing_held_the_origin_is_asked_about_the_clients_copy() {
+    let stage = Stage::new().await;
+    stage.origin.on("/", Answer::fresh("page").etag("\"v1\""));
+    let got = stage.get_with("/", &[("if-none-match", "\"v1\"")]).await;
+    assert_eq!((got.status.as_u16(), got.text()), (304, ""));
+    assert_eq!(got.cache(), "fwd=uri-miss; fwd-status=304; detail=not-modified");
+    let older = stage.get_with("/", &[("if-none-match", "\"v0\"")]).await;
+    assert_eq!((older.status.as_u16(), older.text()), (200, "page"));
+    assert!(stage.get("/").await.is_hit());
+}
