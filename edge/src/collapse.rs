@@ -15,14 +15,19 @@ const UNSHARED_FOR: Duration = Duration::from_secs(60);
 /// The same where the reason may be gone at once (an origin's error, memory): then a burst is
 /// best collapsed again.
 const UNSHARED_BRIEFLY_FOR: Duration = Duration::from_secs(1);
+/// How long a failed refresh behind a stale answer isn't tried again. The stale answer is served
+/// meanwhile, until its window ends.
+const REFRESH_RESTS_FOR: Duration = Duration::from_secs(2);
 /// Keys so remembered at once; the least recently used is forgotten first.
-const UNSHARED_KEYS_MAX: u64 = 65_536;
+const REMEMBERED_MAX: u64 = 65_536;
 
 /// The fills under way, by key.
 pub(crate) struct Collapse {
     fills: Arc<Fills>,
     /// Keys whose answers can't be shared, until when.
     unshared: moka::sync::Cache<Key, Timestamp>,
+    /// Keys whose refresh behind a stale answer has failed, until when it isn't tried again.
+    resting: moka::sync::Cache<Key, Timestamp>,
 }
 
 #[derive(Default)]
@@ -48,11 +53,13 @@ pub(crate) struct Lead {
 impl Collapse {
     /// Nothing under way.
     pub(crate) fn new() -> Self {
-        let unshared = moka::sync::Cache::builder()
-            .max_capacity(UNSHARED_KEYS_MAX)
-            .eviction_policy(moka::policy::EvictionPolicy::lru())
-            .build();
-        Self { fills: Arc::default(), unshared }
+        let remembered = || {
+            moka::sync::Cache::builder()
+                .max_capacity(REMEMBERED_MAX)
+                .eviction_policy(moka::policy::EvictionPolicy::lru())
+                .build()
+        };
+        Self { fills: Arc::default(), unshared: remembered(), resting: remembered() }
     }
 
     /// What a request for `key` does.
@@ -68,6 +75,23 @@ impl Collapse {
         fills.insert(*key, Arc::clone(&fill));
         drop(fills);
         Join::Lead(Lead { fills: Arc::clone(&self.fills), key: *key, fill })
+    }
+
+    /// The fetch that refreshes `key` behind a stale answer, unless one is under way or has just
+    /// failed.
+    pub(crate) fn lead_refresh(&self, key: &Key, now: Timestamp) -> Option<Lead> {
+        if self.resting.get(key).is_some_and(|until| now < until) {
+            return None;
+        }
+        match self.join(key, now) {
+            Join::Lead(lead) => Some(lead),
+            Join::Follow(_) | Join::Alone => None,
+        }
+    }
+
+    /// What is held of `key` could not be refreshed.
+    pub(crate) fn rest(&self, key: &Key, now: Timestamp) {
+        self.resting.insert(*key, now.plus(REFRESH_RESTS_FOR));
     }
 
     /// From now on nobody follows the fill of `key` that is under way: it began before a write.

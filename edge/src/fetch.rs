@@ -126,7 +126,17 @@ impl Pull {
                 self.take_confirmation(&answer, times);
             }
             Ok((answer, times)) => self.take_in(answer, times).await,
-            Err(error) => self.fill.announce(Outcome::Failed(error)),
+            Err(error) => {
+                self.note_failure();
+                self.fill.announce(Outcome::Failed(error));
+            }
+        }
+    }
+
+    /// What is held, if anything, stays as it is for now.
+    fn note_failure(&self) {
+        if !self.fetch.held.is_empty() {
+            self.node.collapse.rest(&self.fetch.key, self.node.clock.now());
         }
     }
 
@@ -227,7 +237,9 @@ impl Pull {
             // What served this request isn't what the origin gives any more, errors aside.
             let client = self.client();
             let outdated = |held: &&Arc<Object>| held.terms.serves(client);
-            if !head.status.is_server_error() {
+            if head.status.is_server_error() {
+                self.note_failure();
+            } else {
                 for held in self.fetch.held.iter().filter(outdated) {
                     self.node.store.forget(self.fetch.key, held);
                 }

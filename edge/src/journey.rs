@@ -257,7 +257,7 @@ impl Visit<'_> {
 
     /// Refreshes what was just served stale. Nobody waits for it.
     fn refresh_behind(&self, parts: &Parts, held: Vec<Arc<Object>>, now: Timestamp) {
-        if let Join::Lead(lead) = self.node.collapse.join(&self.key, now) {
+        if let Some(lead) = self.node.collapse.lead_refresh(&self.key, now) {
             fetch::start(self.node, lead, self.fetch(parts, held, None));
         }
     }

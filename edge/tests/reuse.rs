@@ -418,3 +418,25 @@ async fn with_nothing_held_the_origin_is_asked_about_the_clients_copy() {
     assert_eq!((older.status.as_u16(), older.text()), (200, "page"));
     assert!(stage.get("/").await.is_hit());
 }
+
+#[tokio::test]
+async fn a_refresh_behind_that_fails_rests_and_is_tried_again() {
+    let stage = Stage::new().await;
+    let control = "max-age=60, stale-while-revalidate=30";
+    stage.origin.on("/", Answer::new(200).field("cache-control", control).send("old"));
+    stage.get("/").await;
+    stage.origin.on("/", Answer::new(500));
+    stage.elapse(61);
+    assert_eq!(stage.get("/").await.text(), "old");
+    stage.origin.wait_for(2).await;
+    while stage.metric("kingcdn_edge_fills", &[]) > 0.0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..10 {
+        assert_eq!(stage.get("/").await.text(), "old");
+    }
+    assert_eq!(stage.origin.count(), 2, "not each request tries again");
+    stage.elapse(2);
+    assert_eq!(stage.get("/").await.text(), "old");
+    stage.origin.wait_for(3).await;
+}
