@@ -106,13 +106,18 @@ fn policy(cache: &config::SiteCache) -> Policy {
         stale_if_error: cache.stale_if_error,
         stale_while_revalidate: cache.stale_while_revalidate,
         heuristic: cache.heuristic,
+        heuristic_max: cache.heuristic_max,
+        negative_ttl: cache
+            .negative_ttl
+            .iter()
+            .map(|negative| (negative.statuses.clone(), negative.ttl))
+            .collect(),
         cookies: match cache.cookies {
             config::Cookies::Pass => Cookies::Pass,
             config::Cookies::Store => Cookies::Store,
             config::Cookies::Strip => Cookies::Strip,
         },
         targets: targets(&cache.targets),
-        ..Policy::default()
     }
 }
 

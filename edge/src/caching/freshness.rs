@@ -9,9 +9,6 @@ use kingcdn_config::clock::Timestamp;
 use super::control::ResponseControl;
 use super::{Policy, date, fields};
 
-/// A guess from Last-Modified isn't relied on for longer.
-const LONGEST_GUESS: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// What an answer says about its freshness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Explicit {
@@ -51,6 +48,16 @@ fn from_expires(headers: &HeaderMap, received: Timestamp) -> Option<Duration> {
         .min()
 }
 
+/// Freshness that the site gives to an error that is silent about it. It is the site's word alone,
+/// and holds for statuses, too, that RFC 9111 section 3 wouldn't store without one.
+pub(super) fn negative(
+    status: StatusCode,
+    headers: &HeaderMap,
+    policy: &Policy,
+) -> Option<Duration> {
+    policy.negative(status).filter(|_| !unwanted(headers))
+}
+
 /// Freshness for an answer that is silent about it: guessed, or as the site says.
 pub(super) fn implicit(
     status: StatusCode,
@@ -59,30 +66,33 @@ pub(super) fn implicit(
     received: Timestamp,
     policy: &Policy,
 ) -> Duration {
-    // Pragma has no meaning in answers (RFC 9111 section 5.4), but who sends `no-cache` there
-    // wouldn't want freshness to be made up.
-    let unwanted = headers
-        .get_all(PRAGMA)
-        .iter()
-        .flat_map(|line| fields::members(line.as_bytes()))
-        .any(|member| member.eq_ignore_ascii_case(b"no-cache"));
-    if unwanted {
+    if unwanted(headers) {
         return Duration::ZERO;
     }
     if policy.heuristic
         && (heuristically_cacheable(status) || control.public)
         && let Some(guess) = heuristic(headers, received)
     {
-        return guess;
+        return guess.min(policy.heuristic_max);
     }
     if has_default_ttl(status) { policy.default_ttl } else { Duration::ZERO }
+}
+
+/// Pragma has no meaning in answers (RFC 9111 section 5.4), but who sends `no-cache` there wouldn't
+/// want freshness to be made up.
+fn unwanted(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(PRAGMA)
+        .iter()
+        .flat_map(|line| fields::members(line.as_bytes()))
+        .any(|member| member.eq_ignore_ascii_case(b"no-cache"))
 }
 
 /// RFC 9111 section 4.2.2: a tenth of the time for which it hadn't changed when it was sent.
 fn heuristic(headers: &HeaderMap, received: Timestamp) -> Option<Duration> {
     let last_modified = date::of(headers, &LAST_MODIFIED, received)?;
     let date = date::of(headers, &DATE, received).unwrap_or(received);
-    Some((date.since(last_modified) / 10).min(LONGEST_GUESS))
+    Some(date.since(last_modified) / 10)
 }
 
 /// Whether an answer with this status may be stored without saying anything about freshness (RFC

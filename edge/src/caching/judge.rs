@@ -138,6 +138,13 @@ fn permitted(
     Ok(())
 }
 
+/// How long an answer is fresh.
+struct Lifetime {
+    duration: Duration,
+    /// Whether the site's windows for stale use apply to it.
+    windows: bool,
+}
+
 /// How long it is fresh; an answer that says nothing needs a status or `public` to be stored at
 /// all.
 fn lifetime(
@@ -146,14 +153,24 @@ fn lifetime(
     expires: bool,
     times: Times,
     policy: &Policy,
-) -> Result<Duration, Unstorable> {
+) -> Result<Lifetime, Unstorable> {
     let Response { status, headers } = response;
+    // What was never fresh for anybody isn't kept usable by the site's windows: nobody said that
+    // it is for more than the one who asked.
+    let lasting = |duration: Duration| Lifetime { duration, windows: !duration.is_zero() };
     match freshness::explicit(control, headers, expires, times.response) {
-        Explicit::Lifetime(lifetime) => Ok(lifetime),
-        Explicit::Silent if control.public || freshness::heuristically_cacheable(status) => {
-            Ok(freshness::implicit(status, control, headers, times.response, policy))
+        Explicit::Lifetime(duration) => Ok(lasting(duration)),
+        Explicit::Silent => {
+            if let Some(duration) = freshness::negative(status, headers, policy) {
+                // Nor is an error that was kept for a moment to spare the origin.
+                Ok(Lifetime { duration, windows: false })
+            } else if control.public || freshness::heuristically_cacheable(status) {
+                let received = times.response;
+                Ok(lasting(freshness::implicit(status, control, headers, received, policy)))
+            } else {
+                Err(Unstorable::Status)
+            }
         }
-        Explicit::Silent => Err(Unstorable::Status),
     }
 }
 
@@ -163,16 +180,16 @@ fn terms(
     control: &ResponseControl,
     times: Times,
     policy: &Policy,
-    lifetime: Duration,
+    lifetime: Lifetime,
     names: Vec<HeaderName>,
 ) -> Terms {
     let headers = response.headers;
     let born = age::born(headers, times);
-    let fresh_until = born.plus(lifetime);
+    let fresh_until = born.plus(lifetime.duration);
     Terms {
         born,
         fresh_until,
-        reuse: reuse(control, policy, lifetime, fresh_until),
+        reuse: reuse(control, policy, lifetime.windows, fresh_until),
         immutable: control.immutable,
         date: date::of(headers, &DATE, times.response).unwrap_or(times.response),
         etag: ETag::of(headers),
@@ -184,7 +201,7 @@ fn terms(
 fn reuse(
     control: &ResponseControl,
     policy: &Policy,
-    lifetime: Duration,
+    windows: bool,
     fresh_until: Timestamp,
 ) -> Reuse {
     if control.no_cache == Qualified::Whole {
@@ -194,11 +211,7 @@ fn reuse(
     if control.must_revalidate || control.proxy_revalidate || control.s_maxage.is_some() {
         return Reuse::Fresh;
     }
-    // What was never fresh for anybody isn't kept usable by the site's windows: nobody said that
-    // it is for more than the one who asked.
-    let by_site = |window: Duration| {
-        if lifetime.is_zero() { Duration::ZERO } else { window }
-    };
+    let by_site = |window: Duration| if windows { window } else { Duration::ZERO };
     let while_revalidate =
         control.stale_while_revalidate.unwrap_or_else(|| by_site(policy.stale_while_revalidate));
     let if_error = control.stale_if_error.unwrap_or_else(|| by_site(policy.stale_if_error));

@@ -1,8 +1,9 @@
 //! What a site permits beyond, or forbids below, the RFCs.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, StatusCode};
 
 /// The field that RFC 9213 section 3.1 defines for CDNs.
 pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
@@ -20,6 +21,11 @@ pub struct Policy {
     pub stale_while_revalidate: Duration,
     /// Whether freshness may be guessed from Last-Modified (RFC 9111 section 4.2.2).
     pub heuristic: bool,
+    /// The longest freshness so guessed.
+    pub heuristic_max: Duration,
+    /// Freshness of answers with these statuses that give none themselves. The first range that has
+    /// the status counts; zero is as if it weren't there.
+    pub negative_ttl: Vec<(RangeInclusive<u16>, Duration)>,
     /// What is done with answers that set cookies.
     pub cookies: Cookies,
     /// The target list of RFC 9213 section 2.2: of these fields the first that is present and
@@ -34,9 +40,19 @@ impl Default for Policy {
             stale_if_error: Duration::ZERO,
             stale_while_revalidate: Duration::ZERO,
             heuristic: false,
+            heuristic_max: Duration::from_secs(24 * 60 * 60),
+            negative_ttl: Vec::new(),
             cookies: Cookies::Pass,
             targets: vec![CDN_CACHE_CONTROL],
         }
+    }
+}
+
+impl Policy {
+    /// How long an answer with this status that says nothing of it is fresh, if the site says.
+    pub(super) fn negative(&self, status: StatusCode) -> Option<Duration> {
+        let (_, ttl) = self.negative_ttl.iter().find(|(of, _)| of.contains(&status.as_u16()))?;
+        (!ttl.is_zero()).then_some(*ttl)
     }
 }
 

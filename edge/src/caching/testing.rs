@@ -161,13 +161,22 @@ pub(super) fn any_policy() -> impl Strategy<Value = Policy> {
 
     let secs = prop::sample::select(vec![0_u64, 60]).prop_map(Duration::from_secs);
     let cookies = prop::sample::select(vec![Cookies::Pass, Cookies::Store, Cookies::Strip]);
-    (secs.clone(), secs.clone(), secs, any::<bool>(), cookies).prop_map(
-        |(default_ttl, stale_if_error, stale_while_revalidate, heuristic, cookies)| Policy {
+    let negative = secs.clone().prop_map(|ttl| vec![(400..=599, ttl)]);
+    (secs.clone(), secs.clone(), secs, any::<bool>(), cookies, negative).prop_map(
+        |(
             default_ttl,
             stale_if_error,
             stale_while_revalidate,
             heuristic,
             cookies,
+            negative_ttl,
+        )| Policy {
+            default_ttl,
+            stale_if_error,
+            stale_while_revalidate,
+            heuristic,
+            cookies,
+            negative_ttl,
             ..Policy::default()
         },
     )

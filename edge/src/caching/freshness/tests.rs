@@ -169,6 +169,15 @@ fn the_sites_default_ttl_fills_silence() {
     }
 }
 
+#[test]
+fn a_guess_goes_no_further_than_the_site_lets_it() {
+    let max = Duration::from_secs(60);
+    let policy = Policy { heuristic: true, heuristic_max: max, ..Policy::default() };
+    assert_eq!(ttl(&[&format!("Last-Modified: {HOUR_AGO}")], &policy), 60);
+    assert_eq!(ttl(&["Last-Modified: Tue, 14 Nov 2023 22:13:10 GMT"], &policy), 1);
+    assert_eq!(ttl(&["Cache-Control: max-age=999"], &policy), 999);
+}
+
 proptest! {
     #[test]
     fn ttl_and_age_follow_the_clock(headers in any_headers(), elapsed in 0..100_000_i64) {

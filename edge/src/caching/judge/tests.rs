@@ -262,6 +262,69 @@ fn the_sites_windows_dont_open_what_was_never_fresh() {
     }
 }
 
+#[test]
+fn a_site_may_keep_errors_that_say_nothing() {
+    use Unstorable as No;
+    let secs = Duration::from_secs;
+    let negative_ttl = vec![
+        (404..=404, secs(10)),
+        (501..=501, secs(0)),
+        (400..=499, secs(5)),
+        (500..=599, secs(1)),
+    ];
+    let policy = Policy {
+        negative_ttl,
+        heuristic: true,
+        default_ttl: secs(99),
+        stale_if_error: secs(99),
+        ..Policy::default()
+    };
+    let modified = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT";
+    for (what, status, answer, expected) in [
+        ("one status", 404, vec![], Ok(10)),
+        ("its class", 403, vec![], Ok(5)),
+        ("a status that RFC 9111 wouldn't store", 503, vec![], Ok(1)),
+        ("an unknown status of the class", 599, vec![], Ok(1)),
+        ("before a guess", 404, vec![modified], Ok(10)),
+        ("none of the site's", 200, vec!["ETag: \"a\""], Ok(99)),
+        ("zero is none: the RFC alone", 501, vec![], Err(No::NoFreshness)),
+        ("explicit freshness wins", 404, vec!["Cache-Control: max-age=60"], Ok(60)),
+        ("stale at once wins", 404, vec!["Cache-Control: max-age=0"], Err(No::NoFreshness)),
+        ("Expires wins", 503, vec!["Expires: 0"], Err(No::NoFreshness)),
+        ("no-store wins", 404, vec!["Cache-Control: no-store"], Err(No::NoStore)),
+        ("private wins", 404, vec!["Cache-Control: private"], Err(No::Private)),
+        ("no-cache wins", 404, vec!["Cache-Control: no-cache"], Err(No::NoFreshness)),
+        ("a cookie wins", 404, vec!["Set-Cookie: a=1"], Err(No::SetCookie)),
+        ("Vary: * wins", 404, vec!["Vary: *"], Err(No::VaryStar)),
+        ("Pragma: no-cache wins", 503, vec!["Pragma: no-cache"], Err(No::Status)),
+    ] {
+        let terms = exchange(&[], status, &answer, &policy);
+        assert_eq!(terms.map(|terms| terms.ttl_secs(NOW)), expected, "{what}");
+    }
+    let asked = exchange(&["Authorization: a"], 404, &[], &policy);
+    assert_eq!(asked.err(), Some(No::Authorization));
+}
+
+#[test]
+fn an_error_kept_by_the_site_stands_in_for_nothing() {
+    let window = Duration::from_secs(99);
+    let policy = Policy {
+        negative_ttl: vec![(404..=404, Duration::from_secs(10))],
+        stale_if_error: window,
+        stale_while_revalidate: window,
+        ..Policy::default()
+    };
+    for (answer, expected) in [
+        (vec![], after(10)),
+        (vec!["Cache-Control: stale-if-error=5"], after(15)),
+        (vec!["Cache-Control: max-age=10"], after(109)),
+    ] {
+        let terms = exchange(&[], 404, &answer, &policy).expect("storable");
+        let Reuse::Stale { error_until, .. } = terms.reuse else { panic!("{answer:?}") };
+        assert_eq!(error_until, expected, "{answer:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_store_and_private_always_refuse(
