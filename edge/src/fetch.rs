@@ -17,7 +17,7 @@ use kingcdn_config::clock::Timestamp;
 
 use crate::caching::conditional::{validation_fields, validation_of_variants};
 use crate::caching::range::ContentRange;
-use crate::caching::{self, Terms, Times, Unstorable, fields, update};
+use crate::caching::{self, Terms, Times, Trouble, Unstorable, fields, stale_on_error, update};
 use crate::collapse::Lead;
 use crate::fill::{Fill, Head, Outcome, Reservation};
 use crate::key::Key;
@@ -41,6 +41,8 @@ pub(crate) enum NotStored {
     TooLarge,
     /// The memory for answers on their way in is used up.
     NoMemory,
+    /// It is an error, and what is held may still stand in for it.
+    StaleStandsIn,
 }
 
 impl NotStored {
@@ -50,6 +52,7 @@ impl NotStored {
             Self::Rules(reason) => reason.as_str(),
             Self::TooLarge => "too-large",
             Self::NoMemory => "no-memory",
+            Self::StaleStandsIn => "stale-stands-in",
         }
     }
 }
@@ -274,6 +277,9 @@ impl Pull {
             caching::judge(self.client(), response, times, policy)
         };
         let terms = terms.map_err(NotStored::Rules)?;
+        if self.stale_stands_in(parts.status, times.response) {
+            return Err(NotStored::StaleStandsIn);
+        }
         let announced = length.unwrap_or(0);
         if announced > self.node.store.object_max_bytes() {
             return Err(NotStored::TooLarge);
@@ -282,6 +288,15 @@ impl Pull {
             return Err(NotStored::NoMemory);
         }
         Ok(terms)
+    }
+
+    /// Whether what is held serves better than an answer with this status: an error that took its
+    /// place would be all that is left of it (RFC 5861 section 4).
+    fn stale_stands_in(&self, status: StatusCode, now: Timestamp) -> bool {
+        self.fetch.held.iter().any(|held| {
+            held.terms.serves(self.client())
+                && stale_on_error(&held.terms, Trouble::Status(status), now).is_ok()
+        })
     }
 
     /// The fields that others than the client that caused the fetch may see.
