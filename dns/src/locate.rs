@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
-use kingcdn_config::{Config, Dns, Label, Location, NetworkTarget};
+use kingcdn_config::{Config, Dns, Geoip, Label, Location, NetworkTarget};
 use maxminddb::{MaxMindDbError, Reader, WithinOptions};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
@@ -38,11 +38,14 @@ pub(crate) fn compile(config: &Config, dns: &Dns) -> Result<Map, ZoneError> {
     let networks =
         dns.networks.iter().map(|network| (network.prefix, placement(config, &network.target)));
     // Where no database is to blame, the configuration is.
-    let file = dns.geoip.as_deref().unwrap_or(Path::new("[[edge]]"));
+    let file = match &dns.geoip {
+        Geoip::File(file) => file,
+        Geoip::Embedded | Geoip::None => Path::new("[[edge]]"),
+    };
     let fault = |fault| ZoneError { file: file.to_owned(), line: None, fault };
     let bad_map = |error: MapError| fault(Fault::Database(error.to_string()));
     let mut map = MapBuilder::new(&edges, networks).map_err(bad_map)?;
-    if let Some(file) = &dns.geoip {
+    if let Geoip::File(file) = &dns.geoip {
         database(file, &mut map).map_err(fault)?;
     }
     Ok(map.build())

@@ -17,7 +17,7 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         admin: "127.0.0.1:0".parse().unwrap(),
         ttl: Duration::from_secs(30),
-        geoip: None,
+        geoip: Geoip::None,
         health: HealthPolicy {
             check: HealthCheck::None,
             interval: Duration::from_secs(1),

@@ -18,8 +18,8 @@ pub struct Dns {
     pub admin: SocketAddr,
     /// Time to live of steered answers.
     pub ttl: Duration,
-    /// A city database in MaxMind's format.
-    pub geoip: Option<PathBuf>,
+    /// What says where networks are.
+    pub geoip: Geoip,
     /// How edges are checked.
     pub health: HealthPolicy,
     /// Our name servers, as NS records of the CDN's zone.
@@ -28,6 +28,17 @@ pub struct Dns {
     pub networks: Vec<Network>,
     /// Static zones.
     pub zones: Vec<Zone>,
+}
+
+/// What says where the networks are that the operator says nothing of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Geoip {
+    /// The database in the program.
+    Embedded,
+    /// A database of the operator's: in MaxMind's format, or one of `kingcdn geo build`.
+    File(PathBuf),
+    /// Nothing.
+    None,
 }
 
 /// `[dns.health]`: how a name server checks every edge.

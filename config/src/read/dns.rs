@@ -5,11 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{HOUR, Scope, admin, any_address, plain};
+use crate::Zone;
 use crate::check::{Claims, File, Node};
 use crate::reader::{Fault, Reader};
 use crate::values::{address, choice, count, domain_name, duration, ip, label, location, path};
 use crate::values::{prefix, seconds};
-use crate::{AllDown, Dns, HealthCheck, HealthPolicy, NameServer, Network, NetworkTarget, Zone};
+use crate::{AllDown, Dns, Geoip, HealthCheck, HealthPolicy, NameServer, Network, NetworkTarget};
 
 /// The usual port of name servers.
 const PORT: u16 = 53;
@@ -42,21 +43,21 @@ pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>
     }
 }
 
-fn geoip(
-    table: &mut Reader<'_>,
-    claims: &mut Claims,
-    scope: &Scope<'_>,
-) -> Option<std::path::PathBuf> {
-    let file = table.get("geoip", path)?;
+fn geoip(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Geoip {
+    let Some(file) = table.get("geoip", path) else { return Geoip::Embedded };
+    if file.get_ref().as_os_str() == "none" {
+        return Geoip::None;
+    }
     let place = file.span();
     let file = scope.folder.join(file.into_inner());
     claims.files.push(File {
         path: Spanned::new(place, file.clone()),
         key: "dns.geoip",
         what: "the city database",
-        remedy: "put a database in MaxMind's format there, or remove the key",
+        remedy: "put a database in MaxMind's format there, or remove the key for the one in the \
+                 program",
     });
-    Some(file)
+    Geoip::File(file)
 }
 
 fn default_health() -> HealthPolicy {

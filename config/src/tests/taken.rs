@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{parse, parts};
-use crate::{AllDown, ClientRefresh, Config, Cookies, Eviction, HealthCheck, NetworkTarget};
-use crate::{QueryKey, Site};
+use crate::{AllDown, ClientRefresh, Config, Cookies, Eviction, Files, Geoip, HealthCheck};
+use crate::{NetworkTarget, QueryKey, Site};
 
 fn config(text: &str) -> Config {
     match parse(text) {
@@ -22,6 +22,7 @@ fn defaults_are_safe() {
     let dns = config.dns.expect("a name server");
     assert_eq!(dns.admin.to_string(), "127.0.0.1:9153");
     assert_eq!(dns.ttl, Duration::from_secs(30));
+    assert_eq!(dns.geoip, Geoip::Embedded);
     assert_eq!(dns.health.check, HealthCheck::Http);
     assert_eq!(dns.health.all_down, AllDown::Every);
     let edge = &config.edges[0];
@@ -38,6 +39,20 @@ fn defaults_are_safe() {
     assert_eq!(site.key.query, QueryKey::All);
     assert!(site.key.headers.is_empty() && site.key.cookies.is_empty());
     assert!(!site.key.query_sort && !site.key.ignore_case);
+}
+
+#[test]
+fn the_location_database() {
+    let geoip = |word: &str| {
+        let text = format!("[dns]\ngeoip = \"{word}\"\n{}", parts("cdn nameserver edge site"));
+        let parsed = Config::parse_with(&text, Path::new("/etc/cdn/cdn.toml"), Files::Unchecked);
+        parsed.expect("a right file").config.dns.expect("a name server").geoip
+    };
+    assert_eq!(geoip("none"), Geoip::None);
+    // A file of that name needs its folder.
+    assert_eq!(geoip("./none"), Geoip::File("/etc/cdn/none".into()));
+    assert_eq!(geoip("city.mmdb"), Geoip::File("/etc/cdn/city.mmdb".into()));
+    assert_eq!(geoip("/geo/city.mmdb"), Geoip::File("/geo/city.mmdb".into()));
 }
 
 /// A dead edge is out within five seconds without a word of configuration.

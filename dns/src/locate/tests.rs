@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use kingcdn_config::Config;
+use kingcdn_config::{Config, Geoip};
 
 use super::*;
 use crate::steering::Source;
@@ -130,7 +130,7 @@ fn config(folder: &Path, database: &[u8]) -> Config {
     let mut config = testing::config(folder, &[]);
     let file = folder.join("city.mmdb");
     std::fs::write(&file, database).unwrap();
-    config.dns.as_mut().unwrap().geoip = Some(file);
+    config.dns.as_mut().unwrap().geoip = Geoip::File(file);
     config
 }
 
@@ -204,7 +204,7 @@ fn what_is_no_database_is_refused() {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path(), &good);
-    config.dns.as_mut().unwrap().geoip = Some("/nowhere.mmdb".into());
+    config.dns.as_mut().unwrap().geoip = Geoip::File("/nowhere.mmdb".into());
     let error = compile(&config, config.dns.as_ref().unwrap()).unwrap_err().to_string();
     assert!(error.contains("/nowhere.mmdb: can't be read"), "{error}");
 }
