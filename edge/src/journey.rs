@@ -5,9 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{
-    ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, VIA,
-};
+use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, VIA};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -21,10 +19,7 @@ use crate::answer::{
     Answer, METHODS, confirmed, failed, from_store, only_if_cached, options, stale_instead,
 };
 use crate::cache_status::{Cache, CacheStatus};
-use crate::caching::{
-    self, ClientControl, Decision, Forward, Held, Trouble, fields, invalidation, range,
-    range::Asked,
-};
+use crate::caching::{self, ClientControl, Decision, Forward, Held, Trouble, fields, invalidation};
 use crate::collapse::Join;
 use crate::content::Content;
 use crate::deliver;
@@ -37,13 +32,11 @@ use crate::record::{Record, Recorded};
 use crate::site::Site;
 use crate::store::{Lookup, Object};
 use crate::upstream::{FetchError, RequestBody};
+use crate::wanted::{Wanted, wanted};
 
 /// How often a request decides again, because what it waited for turned out not to be for it,
 /// before it fetches for itself.
 const ROUNDS_MAX: usize = 4;
-/// A range that begins this far into an object not held is fetched and kept as a part of it; one
-/// that begins before waits for the whole to arrive.
-const RANGE_REACH_BYTES: u64 = 4 << 20;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -343,40 +336,6 @@ impl Visit<'_> {
         let record = Record::new(&self.node.metrics, Arc::clone(&self.site), cache, started)
             .with_line(self.client, (&parts.method, &parts.uri), response.status(), reason);
         response.map(|content| Recorded::new(content, Some(record)))
-    }
-}
-
-/// What is fetched for a request.
-enum Wanted {
-    /// The whole object.
-    Whole,
-    /// One range of it.
-    Part(HeaderValue),
-    /// So little that nothing is stored: the request passes.
-    Little,
-}
-
-/// What is fetched for a request whose answer isn't held, or of which `lacking` says that just
-/// the right part isn't.
-fn wanted(request: caching::Request<'_>, lacking: bool) -> Wanted {
-    if *request.method == Method::HEAD {
-        return Wanted::Little;
-    }
-    let Some(spec) = range::requested(request.headers) else { return Wanted::Whole };
-    let range = request.headers.get(RANGE);
-    match (spec.asked(), range) {
-        (&[asked], Some(range)) if lacking || begins_far_in(asked) => Wanted::Part(range.clone()),
-        (several, _) if several.iter().all(|&asked| begins_far_in(asked)) => Wanted::Little,
-        _ => Wanted::Whole,
-    }
-}
-
-/// Whether a range begins so far into the object that its client would wait for long.
-fn begins_far_in(asked: Asked) -> bool {
-    match asked {
-        Asked::Between(first, _) | Asked::From(first) => first >= RANGE_REACH_BYTES,
-        // How far that is, only the origin knows.
-        Asked::Last(_) => true,
     }
 }
 

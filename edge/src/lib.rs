@@ -27,6 +27,7 @@ mod stall;
 mod status;
 mod store;
 mod upstream;
+mod wanted;
 
 use std::io;
 use std::net::SocketAddr;
