@@ -6,7 +6,6 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::HINFO;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use crate::decode::Question;
 use crate::zone::{End, Found, Zone};
 
 /// Seconds for which the answer to ANY may be cached.
@@ -31,7 +30,7 @@ pub(crate) enum Steered<'w> {
     /// These addresses.
     To {
         /// All of the type asked for.
-        addresses: &'w [RData],
+        addresses: &'w [IpAddr],
         /// Seconds for which a client may go there.
         ttl: u32,
         /// How many bits of the client's address this depends on.
@@ -49,11 +48,11 @@ impl Answer {
         Self { code, ..Self::default() }
     }
 
-    /// The answer to a question that led to `found`, and there to a site for which steering said
+    /// The answer to a question for this name that led to `found`, and there to a site for which steering said
     /// `steered`.
-    pub(crate) fn new(question: &Question<'_>, found: &Found<'_>, steered: Steered<'_>) -> Self {
+    pub(crate) fn new(asked: &Name, found: &Found<'_>, steered: Steered<'_>) -> Self {
         let mut answer = Self { authoritative: true, ..Self::default() };
-        let owner = answer.aliases(question.name, found);
+        let owner = answer.aliases(asked, found);
         match &found.end {
             End::Records(zone, set) => {
                 let records = set.records.iter().map(|record| owned(record, owner));
@@ -64,8 +63,9 @@ impl Answer {
             }
             End::Steered(_, zone) => match steered {
                 Steered::To { addresses, ttl, scope } => {
-                    let record =
-                        |data: &RData| Record::from_rdata(owner.clone(), ttl, data.clone());
+                    let record = |address: &IpAddr| {
+                        Record::from_rdata(owner.clone(), ttl, address_data(*address))
+                    };
                     answer.answers.extend(addresses.iter().map(record));
                     answer.scope = scope;
                 }
@@ -96,7 +96,7 @@ impl Answer {
     }
 
     /// Adds the aliases; the name to which they lead.
-    fn aliases<'a>(&mut self, asked: &'a Name, found: &'a Found<'_>) -> &'a Name {
+    pub(crate) fn aliases<'a>(&mut self, asked: &'a Name, found: &'a Found<'_>) -> &'a Name {
         let mut owner = asked;
         for alias in &found.aliases {
             self.answers.push(owned(alias, owner));
@@ -120,7 +120,7 @@ impl Answer {
     }
 }
 
-/// The record with the owner that was asked for: in the client's capitals, and not `*`.
+/// The record with the owner that was asked for, and not `*`.
 fn owned(record: &Record, owner: &Name) -> Record {
     let mut record = record.clone();
     record.name = owner.clone();

@@ -1,43 +1,72 @@
-//! From a request to a question, or to the reason why it gets none answered.
+//! From a packet to a question, or to the reason why it gets none answered.
+//!
+//! Packets are read here and not by hickory, whose decoder makes room for as
+//! many records as a header claims, and whose types don't show whether a client
+//! subnet's address was too long, had bits beyond its prefix, or stood there
+//! twice. Nothing here allocates.
 
 mod edns;
+mod reader;
 
 #[cfg(test)]
 mod tests;
 
-use hickory_proto::op::{OpCode, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name, RecordType};
-use hickory_server::server::Request;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
-pub(crate) use edns::{Edns, PAYLOAD_MAX, Subnet};
+pub(crate) use edns::{Edns, OPT, PAYLOAD_MAX, Subnet};
+pub(crate) use reader::Reader;
 
 use crate::name::Key;
 
+/// Octets of a header (RFC 1035 section 4.1.1).
+pub(crate) const HEADER: usize = 12;
+/// QR: it is a response.
+pub(crate) const RESPONSE: u8 = 0x80;
+/// The operation's bits.
+const OPERATION: u8 = 0x78;
+/// What an answer repeats of the first octet of flags: the operation and RD.
+const REPEATED: u8 = OPERATION | 0x01;
+/// Class IN.
+const IN: u16 = 1;
+
 /// What a client asks.
-pub(crate) struct Question<'r> {
-    /// The name, in the client's own capitals.
-    pub(crate) name: &'r Name,
+pub(crate) struct Question {
     pub(crate) key: Key,
     pub(crate) rtype: RecordType,
 }
 
 /// A request, read.
-pub(crate) struct Decoded<'r> {
+pub(crate) struct Query<'p> {
+    pub(crate) id: [u8; 2],
+    /// The operation and RD, where they stand in a header.
+    pub(crate) flags: u8,
+    /// The question as it came, to the octet; empty where there isn't one.
+    pub(crate) octets: &'p [u8],
     /// What the client can do, where it says so and we can read it.
     pub(crate) edns: Option<Edns>,
-    pub(crate) question: Result<Question<'r>, Refusal>,
+    pub(crate) question: Result<Question, Refusal>,
 }
 
-/// Why a request isn't answered.
+/// Why a packet gets no answer at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// It hasn't even a header to which one could answer.
+    Short,
+    /// It is a response: two servers must never talk to each other for ever.
+    Response,
+}
+
+/// Why a request isn't answered as asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Refusal {
     #[error("the operation isn't a query")]
     Operation,
     #[error("it hasn't one question")]
     Questions,
-    #[error("the name is too long")]
-    Name,
+    #[error("it ends too early, or a name in it is none")]
+    Malformed,
     #[error("the OPT record is malformed")]
     Edns,
     #[error("the EDNS version is unknown")]
@@ -64,7 +93,7 @@ impl Refusal {
             Self::Operation => ResponseCode::NotImp,
             // RFC 7871 section 7.1.2 and RFC 9619 section 4.
             Self::Questions
-            | Self::Name
+            | Self::Malformed
             | Self::Edns
             | Self::SubnetBits
             | Self::SubnetLength
@@ -78,32 +107,59 @@ impl Refusal {
     }
 }
 
-/// Reads a request, which is no response.
-pub(crate) fn decode(request: &Request) -> Decoded<'_> {
-    let (edns, fault) = match edns::read(request.as_slice()) {
-        Ok(None) => (None, None),
-        Ok(Some((edns, fault))) => (Some(edns), fault),
-        Err(refusal) => (None, Some(refusal)),
+/// Reads a packet.
+pub(crate) fn decode(packet: &[u8]) -> Result<Query<'_>, Silence> {
+    let Some((header, behind)) = packet.split_first_chunk::<HEADER>() else {
+        return Err(Silence::Short);
     };
-    let question = match fault {
-        _ if request.metadata.op_code != OpCode::Query => Err(Refusal::Operation),
-        Some(refusal) => Err(refusal),
-        None => question(request),
+    if header[2] & RESPONSE != 0 {
+        return Err(Silence::Response);
+    }
+    let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let mut query = Query {
+        id: [header[0], header[1]],
+        flags: header[2] & REPEATED,
+        octets: &[],
+        edns: None,
+        question: Err(Refusal::Questions),
     };
-    Decoded { edns, question }
+    let mut reader = Reader(behind);
+    if count(4) == 1 {
+        query.question = question(&mut reader);
+        if !matches!(query.question, Err(Refusal::Malformed)) {
+            query.octets = &behind[..behind.len() - reader.0.len()];
+        }
+    }
+    // Behind a question that can't be read, nothing can.
+    if count(4) == 0 || !query.octets.is_empty() {
+        let others = u32::from(count(6)) + u32::from(count(8));
+        match edns::read(reader, others, count(10)) {
+            Ok(None) => {}
+            Ok(Some((edns, fault))) => {
+                query.edns = Some(edns);
+                if let Some(refusal) = fault {
+                    query.question = Err(refusal);
+                }
+            }
+            Err(refusal) => query.question = Err(refusal),
+        }
+    }
+    // RFC 8906 section 3.1.4: whatever else is in it.
+    if header[2] & OPERATION != 0 {
+        query.question = Err(Refusal::Operation);
+    }
+    Ok(query)
 }
 
-fn question(request: &Request) -> Result<Question<'_>, Refusal> {
-    let [query] = request.queries.queries() else {
-        return Err(Refusal::Questions);
-    };
-    let name = query.original().name();
-    let key = Key::new(name).ok_or(Refusal::Name)?;
-    if query.query_class() != DNSClass::IN {
+fn question(reader: &mut Reader<'_>) -> Result<Question, Refusal> {
+    let key = Key::read(reader).ok_or(Refusal::Malformed)?;
+    let rtype = reader.u16().ok_or(Refusal::Malformed)?;
+    let class = reader.u16().ok_or(Refusal::Malformed)?;
+    if class != IN {
         return Err(Refusal::Class);
     }
-    match query.query_type() {
+    match RecordType::from(rtype) {
         RecordType::AXFR | RecordType::IXFR => Err(Refusal::Transfer),
-        rtype => Ok(Question { name, key, rtype }),
+        rtype => Ok(Question { key, rtype }),
     }
 }

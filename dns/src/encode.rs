@@ -1,179 +1,143 @@
 //! From an answer to a packet that fits.
 
-use hickory_proto::op::{Edns as ReplyEdns, Metadata, ResponseCode};
-use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::rr::{Name, RData, Record};
-use hickory_proto::serialize::binary::BinEncoder;
-use hickory_server::net::NetError;
-use hickory_server::net::xfer::Protocol;
-use hickory_server::server::{Request, ResponseHandler, ResponseInfo};
-use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
+use hickory_proto::op::{Query as ProtoQuery, ResponseCode};
+use hickory_proto::rr::Record;
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 use crate::answer::Answer;
-use crate::decode::{Edns, PAYLOAD_MAX};
+use crate::decode::{Edns, HEADER, OPT, PAYLOAD_MAX, Query, Question, RESPONSE};
+use crate::record::Transport;
 
 /// What an answer over UDP has without EDNS (RFC 1035 section 4.2.1).
 const PAYLOAD_PLAIN: usize = 512;
-/// Code of the client subnet option.
-const SUBNET: u16 = 8;
-/// Octets of a header.
-const HEADER: usize = 12;
-/// Octets of an OPT record with the longest client subnet.
-const OPT_WITH_SUBNET: usize = 11 + 4 + 4 + 16;
+/// AA and TC, in the first octet of flags.
+const AUTHORITATIVE: u8 = 0x04;
+const TRUNCATED: u8 = 0x02;
+/// DO, in the TTL of OPT (RFC 3225 section 3).
+const DNSSEC_OK: u8 = 0x80;
 
-/// A packet's parts, which fit.
-pub(crate) struct Reply<'r> {
-    request: &'r Request,
-    metadata: Metadata,
-    answer: Answer,
-    edns: Option<ReplyEdns>,
+/// What an answer's header says, beside what it repeats of the query's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) code: ResponseCode,
+    pub(crate) authoritative: bool,
+    pub(crate) truncated: bool,
+    /// Records of each section, without OPT.
+    pub(crate) counts: [u16; 3],
 }
 
-impl<'r> Reply<'r> {
-    /// The reply to a request, cut to what its transport and its client take.
-    pub(crate) fn new(request: &'r Request, edns: Option<&Edns>, answer: Answer) -> Self {
-        let mut metadata = Metadata::response_from_request(&request.metadata);
-        metadata.response_code = answer.code;
-        metadata.authoritative = answer.authoritative;
-        // We validate nothing, so there is nothing whose checking could be disabled (RFC 4035
-        // section 3.1.6).
-        metadata.checking_disabled = false;
-        let limit = match (request.protocol(), edns) {
-            (Protocol::Udp, Some(edns)) => usize::from(edns.payload),
-            (Protocol::Udp, None) => PAYLOAD_PLAIN,
-            _ => usize::from(u16::MAX),
-        };
-        let edns = edns.map(|edns| reply_edns(edns, &answer));
-        let mut reply = Self { request, metadata, answer, edns };
-        reply.fit(limit);
-        reply
-    }
-
-    /// Sends it.
-    pub(crate) async fn send(
-        &self,
-        mut to: impl ResponseHandler,
-    ) -> Result<ResponseInfo, NetError> {
-        to.send_response(self.message()).await
-    }
-
-    fn message<'a>(
-        &'a self,
-    ) -> MessageResponse<
-        'a,
-        'a,
-        impl Iterator<Item = &'a Record> + Send + 'a,
-        impl Iterator<Item = &'a Record> + Send + 'a,
-        impl Iterator<Item = &'a Record> + Send + 'a,
-        impl Iterator<Item = &'a Record> + Send + 'a,
-    > {
-        MessageResponseBuilder::new(&self.request.queries, self.edns.as_ref()).build(
-            self.metadata,
-            &self.answer.answers,
-            &self.answer.authorities,
-            [],
-            &self.answer.additionals,
-        )
-    }
-
-    /// Leaves out whole records until the packet fits, and OPT never.
-    fn fit(&mut self, limit: usize) {
-        if self.surely_fits(limit) || self.size() <= limit {
-            return;
-        }
-        // Without addresses of name servers an answer is complete, a referral isn't (RFC 9471).
-        self.metadata.truncation = !self.metadata.authoritative;
-        self.answer.additionals.clear();
-        if self.size() <= limit {
-            return;
-        }
-        self.metadata.truncation = true;
-        self.answer.authorities.clear();
-        let records = std::mem::take(&mut self.answer.answers);
-        // The most records that fit, by halving.
-        let (mut fits, mut too_many) = (0, records.len() + 1);
-        while too_many - fits > 1 {
-            let count = fits.midpoint(too_many);
-            self.answer.answers = records[..count].to_vec();
-            if self.size() <= limit {
-                fits = count;
-            } else {
-                too_many = count;
-            }
-        }
-        self.answer.answers = records;
-        self.answer.answers.truncate(fits);
-    }
-
-    /// Whether it needs no measuring: what most answers are made of is small, even uncompressed.
-    fn surely_fits(&self, limit: usize) -> bool {
-        let answer = &self.answer;
-        let records = answer.answers.iter().chain(&answer.authorities).chain(&answer.additionals);
-        let fixed = HEADER + OPT_WITH_SUBNET + self.request.queries.as_bytes().len();
-        let size = records.map(bound).fold(fixed, usize::saturating_add);
-        size <= limit
-    }
-
-    /// Octets of the packet.
-    fn size(&self) -> usize {
-        let mut octets = Vec::with_capacity(usize::from(PAYLOAD_MAX));
-        let mut encoder = BinEncoder::new(&mut octets);
-        let Ok(info) = self.message().destructive_emit(&mut encoder) else {
-            return usize::MAX;
-        };
-        // What is more than any packet holds, hickory leaves out.
-        let (counts, answer) = (info.counts(), &self.answer);
-        let whole = usize::from(counts.answers) == answer.answers.len()
-            && usize::from(counts.authorities) == answer.authorities.len()
-            && usize::from(counts.additionals)
-                == answer.additionals.len() + usize::from(self.edns.is_some());
-        if whole { octets.len() } else { usize::MAX }
-    }
-
-    /// The code that it carries.
-    pub(crate) fn code(&self) -> ResponseCode {
-        self.metadata.response_code
-    }
-
-    /// Whether something was left out.
-    pub(crate) fn truncated(&self) -> bool {
-        self.metadata.truncation
-    }
-
-    /// The answer in it.
-    pub(crate) fn answer(&self) -> &Answer {
-        &self.answer
+/// How many octets an answer may have.
+pub(crate) fn limit(transport: Transport, edns: Option<&Edns>) -> usize {
+    match (transport, edns) {
+        (Transport::Udp, Some(edns)) => usize::from(edns.payload),
+        (Transport::Udp, None) => PAYLOAD_PLAIN,
+        (Transport::Tcp, _) => usize::from(u16::MAX),
     }
 }
 
-/// Octets that a record has at most, where that is quickly said.
-fn bound(record: &Record) -> usize {
-    // Type, class, TTL and length; names with length octets and root.
-    let name = |name: &Name| name.len() + 2;
-    let data = match &record.data {
-        RData::A(_) => 4,
-        RData::AAAA(_) => 16,
-        RData::CNAME(target) => name(&target.0),
-        RData::SOA(soa) => name(&soa.mname) + name(&soa.rname) + 20,
-        _ => return usize::MAX,
+/// Writes a whole answer, cut to `limit` octets: whole records, as many as fit, and always OPT.
+pub(crate) fn encode(query: &Query<'_>, answer: &Answer, limit: usize, out: &mut Vec<u8>) -> Head {
+    out.clear();
+    let mut head = Head {
+        code: answer.code,
+        authoritative: answer.authoritative,
+        truncated: false,
+        counts: [0; 3],
     };
-    name(&record.name) + 10 + data
+    match &query.question {
+        Ok(question) => {
+            let room = limit.saturating_sub(opt_size(query.edns.as_ref()));
+            records(question, answer, room, &mut head, out);
+            let (header, behind) = out.split_at_mut(HEADER);
+            header.copy_from_slice(&header_of(query, &head));
+            // Names are written against the question in lower case, so that they are the same
+            // whatever its capitals; those that point to it have the client's again.
+            behind[..query.octets.len()].copy_from_slice(query.octets);
+        }
+        Err(_) => open(query, &head, out),
+    }
+    close(query, answer.code, answer.scope, out);
+    head
 }
 
-/// OPT in answer to OPT (RFC 6891 section 7), a client subnet in answer to one (RFC 7871
-/// section 7.2.1).
-fn reply_edns(edns: &Edns, answer: &Answer) -> ReplyEdns {
-    let mut reply = ReplyEdns::new();
-    // To hickory this is the packet's limit, which `fit` has kept already; to the client it says
-    // what we take.
-    reply.set_max_payload(PAYLOAD_MAX);
-    reply.set_version(0);
-    reply.set_dnssec_ok(edns.dnssec_ok);
+/// Begins an answer: header and question. Records follow, as many as the head says.
+pub(crate) fn open(query: &Query<'_>, head: &Head, out: &mut Vec<u8>) {
+    out.extend_from_slice(&header_of(query, head));
+    out.extend_from_slice(query.octets);
+}
+
+/// Ends an answer: OPT in answer to OPT (RFC 6891 section 7), a client subnet in answer to one (RFC
+/// 7871 section 7.2.1).
+pub(crate) fn close(query: &Query<'_>, code: ResponseCode, scope: u8, out: &mut Vec<u8>) {
+    let Some(edns) = &query.edns else { return };
+    let [opt, payload] = [OPT, PAYLOAD_MAX].map(u16::to_be_bytes);
+    let flags = if edns.dnssec_ok { DNSSEC_OK } else { 0 };
+    out.extend_from_slice(&[0, opt[0], opt[1], payload[0], payload[1], code.high(), 0, flags, 0]);
+    #[allow(clippy::cast_possible_truncation)] // At most 24.
+    let length = options_size(edns) as u16;
+    out.extend_from_slice(&length.to_be_bytes());
     if let Some(subnet) = &edns.subnet {
-        // A client that wants not to be known gets no scope (RFC 7871 section 7.1.2).
-        let scope = if subnet.source == 0 { 0 } else { answer.scope };
-        let option = EdnsOption::Unknown(SUBNET, subnet.echo(scope));
-        reply.options_mut().insert(option);
+        subnet.echo(scope, out);
     }
-    reply
+}
+
+/// Octets of what [`close`] writes.
+pub(crate) fn opt_size(edns: Option<&Edns>) -> usize {
+    edns.map_or(0, |edns| 11 + options_size(edns))
+}
+
+fn options_size(edns: &Edns) -> usize {
+    edns.subnet.map_or(0, |subnet| 4 + 4 + usize::from(subnet.source.div_ceil(8)))
+}
+
+fn header_of(query: &Query<'_>, head: &Head) -> [u8; HEADER] {
+    let flag = |set, bit| if set { bit } else { 0 };
+    let flags = RESPONSE
+        | query.flags
+        | flag(head.authoritative, AUTHORITATIVE)
+        | flag(head.truncated, TRUNCATED);
+    let [answers, authorities, additionals] = head.counts;
+    let [an, ns] = [answers, authorities].map(u16::to_be_bytes);
+    let ar = (additionals + u16::from(query.edns.is_some())).to_be_bytes();
+    let questions = u8::from(!query.octets.is_empty());
+    // RA, Z, AD and CD are clear: we recurse for nobody and validate nothing (RFC 4035
+    // section 3.1.6).
+    let [a, b] = query.id;
+    [a, b, flags, head.code.low(), 0, questions, an[0], an[1], ns[0], ns[1], ar[0], ar[1]]
+}
+
+/// Writes room for a header, the question in lower case, and the records that fit into `room` octets
+/// with both.
+fn records(question: &Question, answer: &Answer, room: usize, head: &mut Head, out: &mut Vec<u8>) {
+    let mut encoder = BinEncoder::new(out);
+    let asked = ProtoQuery::query(question.key.name(), question.rtype);
+    // A header and a question are shorter than any limit.
+    let _fits = encoder.emit_vec(&[0; HEADER]).and_then(|()| asked.emit(&mut encoder));
+    encoder.set_max_size(u16::try_from(room).unwrap_or(u16::MAX));
+    let [answers, authorities, additionals] = &mut head.counts;
+    for record in &answer.answers {
+        if !whole(std::slice::from_ref(record), &mut encoder, answers) {
+            head.truncated = true;
+            return;
+        }
+    }
+    if !whole(&answer.authorities, &mut encoder, authorities) {
+        head.truncated = true;
+    } else if !whole(&answer.additionals, &mut encoder, additionals) {
+        // Without addresses of name servers an answer is complete, a referral isn't (RFC 9471).
+        head.truncated = !answer.authoritative;
+    }
+}
+
+/// Writes all of these records, or none of them; whether they fit.
+fn whole(records: &[Record], encoder: &mut BinEncoder<'_>, count: &mut u16) -> bool {
+    let start = encoder.offset();
+    if records.iter().try_for_each(|record| record.emit(encoder)).is_err() {
+        encoder.set_offset(start);
+        encoder.trim();
+        return false;
+    }
+    // In a packet of 65,535 octets there are fewer records.
+    *count = count.saturating_add(u16::try_from(records.len()).unwrap_or(u16::MAX));
+    true
 }

@@ -1,43 +1,52 @@
-//! A query's journey, from the request to the record of its answer.
+//! A query's journey, from a packet to the packet that answers it, and its record.
+
+mod steer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use hickory_proto::op::{Header, HeaderCounts, ResponseCode};
-use hickory_proto::rr::RecordType;
-use hickory_server::net::runtime::Time;
-use hickory_server::net::xfer::Protocol;
-use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
-use kingcdn_config::clock::Stopwatch;
+use arc_swap::{ArcSwap, Guard};
+use hickory_proto::op::ResponseCode;
 use tracing::debug;
 
 use crate::answer::{Answer, Steered};
-use crate::decode::{Decoded, Edns, Question, Refusal, decode};
-use crate::encode::Reply;
+use crate::decode::{Query, Question, decode};
+use crate::encode::{encode, limit};
 use crate::health::Snapshot;
 use crate::locate;
-use crate::record::{Decision, Metrics, Transport};
-use crate::steering::{Choice, EdgeIndex, Source, choose};
+use crate::ready::{Addresses, Found};
+use crate::record::{Metrics, Tally, Transport};
 use crate::world::World;
-use crate::zone::{End, SiteIndex, resolve};
+use crate::zone::{End, resolve};
+use steer::{Steering, steer};
 
 /// Answers queries, from whatever world there is at the moment.
 #[derive(Clone)]
 pub(crate) struct Journey {
-    world: Arc<ArcSwap<World>>,
+    pub(crate) world: Arc<ArcSwap<World>>,
     metrics: Arc<Metrics>,
 }
 
-/// Why a query went where it went, for its record.
-#[derive(Debug, Clone, Copy)]
-struct Steering {
-    site: SiteIndex,
-    edge: Option<EdgeIndex>,
-    by: Decision,
+/// The journey of a few queries at a time, over one transport: they see one world, one fleet, and
+/// are counted together.
+pub(crate) struct Turn<'t> {
+    world: Guard<Arc<World>>,
+    fleet: Guard<Arc<Snapshot>>,
+    metrics: &'t Metrics,
+    tally: &'t mut Tally,
+    transport: Transport,
+}
+
+/// What became of a query, for its record.
+pub(crate) struct Outcome {
+    code: ResponseCode,
+    steering: Option<Steering>,
+    scope: u8,
+    truncated: bool,
 }
 
 impl Journey {
@@ -45,139 +54,129 @@ impl Journey {
         Self { world, metrics }
     }
 
-    /// decode → zone → locate → choose → answer → encode → record. The request has been received,
-    /// and the reply is sent by whoever called.
-    pub(crate) fn answer<'r>(&self, request: &'r Request) -> Reply<'r> {
-        let started = Stopwatch::start();
-        let world = self.world.load();
-        let Decoded { edns, question } = decode(request);
-        let (answer, steering) = match &question {
-            Err(refusal) => (Answer::code(refusal.code()), None),
-            Ok(question) => resolved(&world, request, question, edns.as_ref()),
-        };
-        let reply = Reply::new(request, edns.as_ref(), answer);
-        self.record(&world, request, edns.as_ref(), &question, steering, &reply);
-        let (transport, rtype) = (transport(request), question.as_ref().ok().map(|q| q.rtype));
-        self.metrics.query(transport, rtype, reply.code(), started.elapsed());
-        reply
+    /// Counts of queries, to be kept from turn to turn.
+    pub(crate) fn tally(&self) -> Tally {
+        self.metrics.tally()
     }
 
-    /// One record a query; its counters but for the latency.
-    fn record(
-        &self,
-        world: &World,
-        request: &Request,
-        edns: Option<&Edns>,
-        question: &Result<Question<'_>, Refusal>,
-        steering: Option<Steering>,
-        reply: &Reply<'_>,
-    ) {
-        let subnet = edns.and_then(|edns| edns.subnet);
-        if subnet.is_some() {
-            self.metrics.client_subnet();
-        }
-        if reply.truncated() {
-            self.metrics.truncated();
-        }
-        if let Some(steering) = steering {
-            self.metrics.decision(steering.by);
-            if let Some(edge) = steering.edge {
-                world.count(steering.site, edge, &self.metrics);
+    /// Begins a turn.
+    pub(crate) fn turn<'t>(&'t self, transport: Transport, tally: &'t mut Tally) -> Turn<'t> {
+        let world = self.world.load();
+        let fleet = world.monitor.fleet();
+        Turn { world, fleet, metrics: &self.metrics, tally, transport }
+    }
+}
+
+impl Turn<'_> {
+    /// decode → ready, or zone → locate → choose → answer → encode → record. Leaves `out` empty where
+    /// silence is the answer.
+    pub(crate) fn answer(&mut self, packet: &[u8], from: IpAddr, out: &mut Vec<u8>) {
+        out.clear();
+        match decode(packet) {
+            Ok(query) => {
+                let ready = self.ready(&query, from, out);
+                let outcome = ready.unwrap_or_else(|| self.whole(&query, from, out));
+                self.record(&query, from, &outcome);
             }
+            Err(silence) => self.tally.silence(silence),
         }
+    }
+
+    /// Ends a turn, which took so long.
+    pub(crate) fn end(self, took: Duration) {
+        self.tally.flush(self.metrics, &self.world, took);
+    }
+
+    /// The answer that was made ahead, if there is one and it fits.
+    pub(crate) fn ready(
+        &self,
+        query: &Query<'_>,
+        from: IpAddr,
+        out: &mut Vec<u8>,
+    ) -> Option<Outcome> {
+        let question = query.question.as_ref().ok()?;
+        let world = &*self.world;
+        let limit = limit(self.transport, query.edns.as_ref());
+        let (sent, addresses, scope, steering) = match world.ready.find(&world.zones, question)? {
+            Found::Whole(sent) => (sent, None, 0, None),
+            Found::Steered { site, aliases, owner, no_address } => {
+                let client = self.client(query, from);
+                match steer(world, &self.fleet, client, question.rtype, site) {
+                    (Steered::To { addresses, ttl, scope }, steering) => {
+                        (aliases, Some(Addresses { addresses, ttl, owner }), scope, steering)
+                    }
+                    (Steered::NoAddress, steering) => (no_address, None, 0, steering),
+                    (Steered::AllDown, _) => return None,
+                }
+            }
+        };
+        let code = sent.code;
+        let written = sent.write(query, addresses, (scope, limit), out);
+        written.then_some(Outcome { code, steering, scope, truncated: false })
+    }
+
+    /// The answer to whatever there may come, cut to what the client takes.
+    pub(crate) fn whole(&self, query: &Query<'_>, from: IpAddr, out: &mut Vec<u8>) -> Outcome {
+        let (answer, steering) = match &query.question {
+            Err(refusal) => (Answer::code(refusal.code()), None),
+            Ok(question) => self.resolved(query, question, from),
+        };
+        let head = encode(query, &answer, limit(self.transport, query.edns.as_ref()), out);
+        Outcome { code: head.code, steering, scope: answer.scope, truncated: head.truncated }
+    }
+
+    /// The answer to a question of ours to decide.
+    fn resolved(
+        &self,
+        query: &Query<'_>,
+        question: &Question,
+        from: IpAddr,
+    ) -> (Answer, Option<Steering>) {
+        let world = &*self.world;
+        let found = resolve(&world.zones, &question.key, question.rtype);
+        let (steered, steering) = match found.end {
+            End::Steered(site, _) => {
+                let client = self.client(query, from);
+                steer(world, &self.fleet, client, question.rtype, site)
+            }
+            _ => (Steered::NoAddress, None),
+        };
+        (Answer::new(&question.key.name(), &found, steered), steering)
+    }
+
+    fn client(&self, query: &Query<'_>, from: IpAddr) -> (IpAddr, u8) {
+        locate::client(query.edns.as_ref().and_then(|edns| edns.subnet.as_ref()), from)
+    }
+
+    /// One record a query.
+    fn record(&mut self, query: &Query<'_>, from: IpAddr, outcome: &Outcome) {
+        let question = query.question.as_ref();
+        let subnet = query.edns.and_then(|edns| edns.subnet);
+        let rtype = question.ok().map(|question| question.rtype);
+        self.tally.query(self.transport, rtype, outcome.code);
+        if subnet.is_some() {
+            self.tally.client_subnet();
+        }
+        if outcome.truncated {
+            self.tally.truncated();
+        }
+        if let Some(Steering { site, edge, by }) = outcome.steering {
+            self.tally.steered(site, edge, by);
+        }
+        let steering = outcome.steering;
         debug!(
             target: "kingcdn::query",
-            resolver = %request.src(),
-            transport = ?transport(request),
-            name = question.as_ref().ok().map(|q| tracing::field::display(q.name)),
-            rtype = question.as_ref().ok().map(|q| tracing::field::display(q.rtype)),
-            refused = question.as_ref().err().map(tracing::field::display),
+            resolver = %from,
+            transport = ?self.transport,
+            name = question.ok().map(|question| tracing::field::display(question.key.name())),
+            rtype = rtype.map(tracing::field::display),
+            refused = question.err().map(tracing::field::display),
             subnet = subnet.map(|s| tracing::field::display(format!("{}/{}", s.address, s.source))),
-            rcode = ?reply.code(),
-            edge = steering.and_then(|s| s.edge).map(|edge| world.edge(edge)),
+            rcode = ?outcome.code,
+            edge = steering.and_then(|s| s.edge).map(|edge| self.world.edge(edge)),
             by = steering.map(|s| tracing::field::debug(s.by)),
-            scope = reply.answer().scope,
-            truncated = reply.truncated(),
+            scope = outcome.scope,
+            truncated = outcome.truncated,
         );
-    }
-}
-
-/// The answer to a question of ours to decide.
-fn resolved(
-    world: &World,
-    request: &Request,
-    question: &Question<'_>,
-    edns: Option<&Edns>,
-) -> (Answer, Option<Steering>) {
-    let found = resolve(&world.zones, &question.key, question.rtype);
-    let End::Steered(site, _) = found.end else {
-        return (Answer::new(question, &found, Steered::NoAddress), None);
-    };
-    let fleet = world.monitor.fleet();
-    let client = locate::client(edns.and_then(|e| e.subnet.as_ref()), request.src().ip());
-    let (steered, steering) = steer(world, &fleet, client, question.rtype, site);
-    (Answer::new(question, &found, steered), steering)
-}
-
-/// locate → choose.
-fn steer<'w>(
-    world: &World,
-    fleet: &'w Snapshot,
-    (client, known): (std::net::IpAddr, u8),
-    rtype: RecordType,
-    site: SiteIndex,
-) -> (Steered<'w>, Option<Steering>) {
-    let family = match rtype {
-        RecordType::AAAA => &fleet.v6,
-        _ => &fleet.v4,
-    };
-    let located = world.map.locate(client, known);
-    let placed = match located.source {
-        Source::Operator => Decision::Network,
-        Source::Database => Decision::Geo,
-        Source::Default => Decision::Default,
-    };
-    let to = |edge, by| {
-        let steered =
-            Steered::To { addresses: family.addresses(edge), ttl: world.ttl, scope: located.scope };
-        let edge = Some(edge);
-        (steered, Some(Steering { site, edge, by }))
-    };
-    match choose(located.list, &family.fleet, world.all_down) {
-        Choice::Edge(edge) => to(edge, placed),
-        Choice::Despite(edge) => to(edge, Decision::AllDown),
-        Choice::AllDown => {
-            let (edge, by) = (None, Decision::AllDown);
-            (Steered::AllDown, Some(Steering { site, edge, by }))
-        }
-        Choice::NoAddress => (Steered::NoAddress, None),
-    }
-}
-
-fn transport(request: &Request) -> Transport {
-    match request.protocol() {
-        Protocol::Udp => Transport::Udp,
-        _ => Transport::Tcp,
-    }
-}
-
-#[async_trait]
-impl RequestHandler for Journey {
-    async fn handle_request<R: ResponseHandler, T: Time>(
-        &self,
-        request: &Request,
-        to: R,
-    ) -> ResponseInfo {
-        let reply = self.answer(request);
-        match reply.send(to).await {
-            Ok(info) => info,
-            Err(error) => {
-                debug!(%error, resolver = %request.src(), "answer not sent");
-                let mut metadata = request.metadata;
-                metadata.response_code = ResponseCode::ServFail;
-                let counts = HeaderCounts::default();
-                ResponseInfo::from(Header { metadata, counts })
-            }
-        }
     }
 }

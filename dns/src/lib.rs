@@ -12,6 +12,7 @@ mod health;
 mod journey;
 mod locate;
 mod name;
+mod ready;
 mod receive;
 mod record;
 mod status;
@@ -49,6 +50,8 @@ pub struct Dns {
     clock: Clock,
     started: Timestamp,
     addresses: Vec<SocketAddr>,
+    /// How many listeners there are while nothing is wrong.
+    listeners: usize,
     listen: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
     /// Keeps one reload out of another's way, for as long as it takes. Taken before `tasks`.
@@ -81,6 +84,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The system has no threads or no sockets left.
+    #[error("can't answer DNS: {0}")]
+    Threads(#[source] io::Error),
     /// The registry has metrics of these names already.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -133,8 +139,9 @@ impl Dns {
             .await??
         };
         let listen = config.dns.as_ref().map(|dns| dns.listen.clone()).unwrap_or_default();
+        let threads = receive::threads();
         let bind = |address: &SocketAddr| {
-            receive::bind(*address)
+            receive::bind(*address, threads)
                 .map_err(|source| StartError::Listen { address: *address, source })
         };
         let sockets = listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
@@ -143,7 +150,8 @@ impl Dns {
         let world = Arc::new(ArcSwap::from_pointee(world));
         let (stop, stopped) = watch::channel(false);
         let journey = Journey::new(Arc::clone(&world), Arc::clone(&metrics));
-        let listeners = receive::serve(sockets, &journey, &metrics, &stopped);
+        let listeners =
+            receive::serve(sockets, &journey, &metrics, &stopped).map_err(StartError::Threads)?;
         info!(?addresses, "answering DNS");
         Ok(Self {
             world,
@@ -151,6 +159,7 @@ impl Dns {
             started: clock.now(),
             clock,
             addresses,
+            listeners: listeners.len(),
             listen,
             stop,
             reloading: Mutex::default(),
@@ -205,9 +214,8 @@ impl Dns {
     pub fn healthy(&self) -> bool {
         let mut tasks = self.tasks();
         while tasks.listeners.try_join_next().is_some() {}
-        // One for each TCP address and one for all of UDP. None of them ends by itself, unless
-        // something is very wrong.
-        !*self.stop.borrow() && tasks.listeners.len() > self.addresses.len()
+        // None of them ends by itself, unless something is very wrong.
+        !*self.stop.borrow() && tasks.listeners.len() == self.listeners
     }
 
     /// Stops: takes no new queries, answers those it has, and returns when that is done or after

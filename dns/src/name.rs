@@ -2,6 +2,8 @@
 
 use hickory_proto::rr::Name;
 
+use crate::decode::Reader;
+
 /// Octets of the longest name without its root label (RFC 1035 section 2.3.4).
 const OCTETS: usize = 254;
 /// Labels of the longest name: each takes two octets at least.
@@ -26,6 +28,38 @@ impl Key {
             key.push(label)?;
         }
         Some(key)
+    }
+
+    /// Reads a question's name, which has no pointers: nothing stands before it. None for what is
+    /// no name.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut key = Self { octets: [0; OCTETS], length: 0, starts: [0; LABELS], labels: 0 };
+        loop {
+            match reader.label()? {
+                [] => return Some(key),
+                label => key.push(label)?,
+            }
+        }
+    }
+
+    /// The key of a name in wire form and lower case, without the root label.
+    pub(crate) fn of_wire(octets: &[u8]) -> Option<Self> {
+        let mut key = Self { octets: [0; OCTETS], length: 0, starts: [0; LABELS], labels: 0 };
+        let mut reader = Reader(octets);
+        while !reader.0.is_empty() {
+            key.push(reader.label()?)?;
+        }
+        Some(key)
+    }
+
+    /// The name, in lower case.
+    pub(crate) fn name(&self) -> Name {
+        let ends = self.starts[..self.labels].iter().skip(1).map(|start| usize::from(*start));
+        let starts = self.starts[..self.labels].iter().map(|start| usize::from(*start) + 1);
+        let labels =
+            starts.zip(ends.chain([self.length])).map(|(start, end)| &self.octets[start..end]);
+        // A key is never longer than a name may be.
+        Name::from_labels(labels).unwrap_or_default()
     }
 
     /// The key of `*.<ending>` (RFC 4592 section 2.1.1).

@@ -1,21 +1,23 @@
-//! Sockets: hickory's server on UDP, and TCP with the limits that it lacks.
+//! Sockets: UDP on threads of its own, one a core and address, and TCP on the runtime.
 
+mod batch;
 mod tcp;
+mod udp;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket};
+use std::sync::Arc;
+use std::thread;
 
-use hickory_server::Server;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::watch;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
-use tracing::error;
 
 use crate::journey::Journey;
 use crate::record::Metrics;
 
-/// Octets of queries that the kernel keeps for us while we are busy.
+/// Octets of queries that the kernel keeps for each of our sockets while we are busy.
 const UDP_BACKLOG_BYTES: usize = 4 << 20;
 /// Connections that the kernel keeps for us.
 const TCP_BACKLOG: i32 = 256;
@@ -25,74 +27,93 @@ const PORT_ATTEMPTS: usize = 16;
 /// The sockets of one listen address, on one port.
 pub(crate) struct Bound {
     pub(crate) address: SocketAddr,
-    udp: UdpSocket,
-    tcp: TcpListener,
+    /// One for each thread: the kernel spreads clients over them.
+    udp: Vec<UdpSocket>,
+    tcp: StdTcpListener,
 }
 
-/// Opens both sockets of an address. Port 0 is any port, the same for both.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<Bound> {
+/// How many threads answer on each address.
+pub(crate) fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Opens the sockets of an address. Port 0 is any port, the same for all.
+pub(crate) fn bind(address: SocketAddr, threads: usize) -> io::Result<Bound> {
     for _ in 1..PORT_ATTEMPTS {
-        match bind_once(address) {
+        match bind_once(address, threads) {
             Err(error) if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse => {}
             result => return result,
         }
     }
-    bind_once(address)
+    bind_once(address, threads)
 }
 
-fn bind_once(address: SocketAddr) -> io::Result<Bound> {
-    let udp = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    // The kernel may grant less.
-    let _granted = udp.set_recv_buffer_size(UDP_BACKLOG_BYTES);
-    prepare(&udp, address)?;
-    udp.bind(&address.into())?;
-    let udp = UdpSocket::from_std(udp.into())?;
-    let address = udp.local_addr()?;
+fn bind_once(wanted: SocketAddr, threads: usize) -> io::Result<Bound> {
+    // Without this, two servers on one address would silently share its clients.
+    udp(wanted, false)?;
+    let mut address = wanted;
+    let mut sockets = Vec::with_capacity(threads);
+    for _ in 0..threads {
+        let socket = udp(address, true)?;
+        // Port 0 is chosen by the system for the first socket; the others follow.
+        address = socket.local_addr()?;
+        sockets.push(socket);
+    }
     let tcp = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of a predecessor may still be closing.
     tcp.set_reuse_address(true)?;
-    prepare(&tcp, address)?;
+    only_v6(&tcp, address)?;
+    tcp.set_nonblocking(true)?;
     tcp.bind(&address.into())?;
     tcp.listen(TCP_BACKLOG)?;
-    Ok(Bound { address, udp, tcp: TcpListener::from_std(tcp.into())? })
+    Ok(Bound { address, udp: sockets, tcp: tcp.into() })
 }
 
-fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
-    if address.is_ipv6() {
-        // `[::]` and `0.0.0.0` may both be listened on.
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)
+fn udp(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    // The kernel may grant less.
+    let _granted = socket.set_recv_buffer_size(UDP_BACKLOG_BYTES);
+    socket.set_reuse_port(shared)?;
+    only_v6(&socket, address)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// `[::]` and `0.0.0.0` may both be listened on.
+fn only_v6(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv6() { socket.set_only_v6(true) } else { Ok(()) }
 }
 
 /// Answers on these sockets until `stop` turns true. The tasks end when all that was under way has
 /// been answered.
+///
+/// # Errors
+///
+/// If the system has no more threads.
 pub(crate) fn serve(
     sockets: Vec<Bound>,
     journey: &Journey,
-    metrics: &std::sync::Arc<Metrics>,
+    metrics: &Arc<Metrics>,
     stop: &watch::Receiver<bool>,
-) -> JoinSet<()> {
+) -> io::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    let mut server = Server::new(journey.clone());
-    let limits = tcp::Limits::new(std::sync::Arc::clone(metrics));
+    let limits = tcp::Limits::new(Arc::clone(metrics));
     for bound in sockets {
-        server.register_socket(bound.udp);
-        tasks.spawn(tcp::serve(bound.tcp, journey.clone(), limits.clone(), stop.clone()));
-    }
-    tasks.spawn(udp(server, stop.clone()));
-    tasks
-}
-
-async fn udp(mut server: Server<Journey>, mut stop: watch::Receiver<bool>) {
-    tokio::select! {
-        ended = server.block_until_done() => {
-            error!(?ended, "no more queries over UDP");
-            return;
+        for socket in bound.udp {
+            let (ends, ended) = oneshot::channel::<()>();
+            let (journey, stop) = (journey.clone(), stop.clone());
+            let metrics = Arc::clone(metrics);
+            thread::Builder::new().name("dns-udp".to_owned()).spawn(move || {
+                udp::serve(socket, &journey, &metrics, &stop);
+                // Now the socket is closed.
+                drop(ends);
+            })?;
+            tasks.spawn(async move {
+                let _nothing_is_sent = ended.await;
+            });
         }
-        _ = stop.wait_for(|stop| *stop) => {}
+        let listener = TcpListener::from_std(bound.tcp)?;
+        tasks.spawn(tcp::serve(listener, journey.clone(), limits.clone(), stop.clone()));
     }
-    if let Err(error) = server.shutdown_gracefully().await {
-        error!(%error, "UDP ended badly");
-    }
+    Ok(tasks)
 }

@@ -1,4 +1,6 @@
-//! What is counted and logged: one record a query, handles resolved before.
+//! What is counted: handles resolved before, and added to once a batch.
+
+mod tally;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -11,6 +13,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry,
 };
+pub(crate) use tally::Tally;
 
 /// Label values of query types; whatever else is asked for is `other`.
 const TYPES: [(RecordType, &str); 14] = [
@@ -66,6 +69,8 @@ pub(crate) struct Metrics {
     queries_by: Box<[OnceLock<IntCounter>]>,
     answers: IntCounterVec,
     decisions: [IntCounter; 4],
+    silences: [IntCounter; 2],
+    unsent: IntCounter,
     ecs: IntCounter,
     seconds: Histogram,
     truncated: IntCounter,
@@ -93,6 +98,11 @@ impl Metrics {
             &["by"],
         )?;
         let decision = |by: &str| decisions.with_label_values(&[by]);
+        let silences = counters(
+            "kingcdn_dns_ignored_total",
+            "Packets that get no answer: shorter than a header, or responses",
+            &["reason"],
+        )?;
         let checks = counters(
             "kingcdn_dns_health_checks_total",
             "Health checks of edges by result",
@@ -100,7 +110,7 @@ impl Metrics {
         )?;
         let latency = HistogramOpts::new(
             "kingcdn_dns_query_seconds",
-            "Time from a query read to its answer handed to the socket",
+            "Time from a batch of queries read to its answers ready",
         );
         let edge_up = Opts::new("kingcdn_edge_up", "Whether clients can be sent to an edge");
         Ok(Arc::new(Self {
@@ -118,6 +128,11 @@ impl Metrics {
                 &["site", "edge"],
             )?,
             decisions: ["network", "geo", "default", "all-down"].map(decision),
+            silences: ["short", "response"].map(|why| silences.with_label_values(&[why])),
+            unsent: counter(
+                "kingcdn_dns_unsent_total",
+                "Answers over UDP that the system refused",
+            )?,
             ecs: counter("kingcdn_dns_ecs_queries_total", "Queries with a client subnet")?,
             seconds: registered(
                 registry,
@@ -146,13 +161,18 @@ impl Metrics {
         }))
     }
 
-    /// Records an answered query.
-    pub(crate) fn query(
+    /// Counts of one thread, to be added to these.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally::new(self.seconds.local())
+    }
+
+    /// Counts answered queries.
+    fn queries(
         &self,
         transport: Transport,
         rtype: Option<RecordType>,
         code: ResponseCode,
-        took: Duration,
+        count: u64,
     ) {
         let at = |known: Option<usize>, count: usize| known.unwrap_or(count);
         let rtype = rtype.and_then(|rtype| TYPES.iter().position(|(known, _)| *known == rtype));
@@ -166,21 +186,13 @@ impl Metrics {
                 let transport = TRANSPORTS[transport as usize];
                 self.queries.with_label_values(&[transport, rtype, code])
             };
-            counter.get_or_init(resolve).inc();
+            counter.get_or_init(resolve).inc_by(count);
         }
-        self.seconds.observe(took.as_secs_f64());
     }
 
-    pub(crate) fn decision(&self, decision: Decision) {
-        self.decisions[decision as usize].inc();
-    }
-
-    pub(crate) fn client_subnet(&self) {
-        self.ecs.inc();
-    }
-
-    pub(crate) fn truncated(&self) {
-        self.truncated.inc();
+    /// Counts answers that the system didn't send.
+    pub(crate) fn unsent(&self, count: u64) {
+        self.unsent.inc_by(count);
     }
 
     /// The counter of a site's answers that name an edge.

@@ -9,6 +9,7 @@ use prometheus::IntCounter;
 
 use crate::health::Monitor;
 use crate::locate;
+use crate::ready::Ready;
 use crate::record::Metrics;
 use crate::steering::{self, EdgeIndex, Map};
 use crate::zone::{self, SiteIndex, ZoneError, Zones};
@@ -16,6 +17,8 @@ use crate::zone::{self, SiteIndex, ZoneError, Zones};
 /// What a query is answered from.
 pub(crate) struct World {
     pub(crate) zones: Zones,
+    /// Answers made ahead, from the zones.
+    pub(crate) ready: Ready,
     pub(crate) map: Map,
     pub(crate) monitor: Arc<Monitor>,
     /// TTL of steered answers in seconds.
@@ -84,6 +87,7 @@ impl World {
         let before = before.map(|world| &*world.monitor);
         let monitor = Monitor::new(config, health, clock, Arc::clone(metrics), before);
         Ok(Self {
+            ready: Ready::new(&zones),
             zones,
             map,
             monitor: Arc::new(monitor),
@@ -107,12 +111,12 @@ impl World {
         self.edges.iter().map(|name| &**name)
     }
 
-    /// Counts an answer of a site that names an edge.
-    pub(crate) fn count(&self, site: SiteIndex, edge: EdgeIndex, metrics: &Metrics) {
+    /// Counts answers of a site that name an edge.
+    pub(crate) fn count(&self, site: SiteIndex, edge: EdgeIndex, count: u64, metrics: &Metrics) {
         let Some(site) = self.sites.get(site) else { return };
         let none = || self.edges.iter().map(|_| OnceLock::new()).collect();
         if let Some(counter) = site.answers.get_or_init(none).get(usize::from(edge)) {
-            counter.get_or_init(|| metrics.answers(&site.name, self.edge(edge))).inc();
+            counter.get_or_init(|| metrics.answers(&site.name, self.edge(edge))).inc_by(count);
         }
     }
 }

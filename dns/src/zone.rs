@@ -86,6 +86,11 @@ impl Zones {
         self.by_apex.len()
     }
 
+    /// Every zone with the key of its apex.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &Zone)> {
+        self.by_apex.iter().map(|(apex, zone)| (&**apex, zone))
+    }
+
     /// The zone in which a name lies. The parent's, for what only the parent knows of a zone's apex
     /// (RFC 4035 section 3.1.4.1), where both are ours.
     fn find(&self, key: &Key, rtype: RecordType) -> Option<&Zone> {
@@ -125,6 +130,17 @@ impl Zone {
         let key = Key::wildcard(name);
         let node = key.and_then(|key| self.nodes.get(key.whole()));
         node.map_or(Place::Missing, Place::Node)
+    }
+
+    /// Labels of its apex.
+    pub(crate) fn labels(&self) -> usize {
+        self.labels
+    }
+
+    /// Every name in it, as a key, with the types that have records there.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = RecordType>)> {
+        let types = |node: &'_ Node| node.sets.iter().map(|set| set.rtype).collect::<Vec<_>>();
+        self.nodes.iter().map(move |(key, node)| (&**key, types(node).into_iter()))
     }
 
     /// The records of a type at exactly this name, below delegations too: glue.

@@ -1,13 +1,11 @@
-//! EDNS (RFC 6891) and the client subnet (RFC 7871), read from the packet
-//! itself: hickory's types don't show whether an address was too long, had bits
-//! beyond its prefix, or stood there twice.
+//! EDNS (RFC 6891) and the client subnet (RFC 7871).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Refusal;
+use super::{Reader, Refusal};
 
 /// Type of the OPT record.
-const OPT: u16 = 41;
+pub(crate) const OPT: u16 = 41;
 /// Code of the client subnet option.
 const SUBNET: u16 = 8;
 /// Address families of the option (RFC 7871 section 6).
@@ -39,22 +37,37 @@ pub(crate) struct Subnet {
 }
 
 impl Subnet {
-    /// The option of the answer: everything as in the query, and our scope (RFC 7871 section 7.2.1).
-    pub(crate) fn echo(&self, scope: u8) -> Vec<u8> {
-        let (family, octets) = match &self.address {
-            IpAddr::V4(address) => (FAMILY_V4, &address.octets()[..]),
-            IpAddr::V6(address) => (FAMILY_V6, &address.octets()[..]),
+    /// Writes the option of the answer: everything as in the query, and our scope (RFC 7871
+    /// section 7.2.1). A client that wants not to be known gets no scope (section 7.1.2).
+    pub(crate) fn echo(&self, scope: u8, out: &mut Vec<u8>) {
+        let known = usize::from(self.source.div_ceil(8));
+        let scope = if self.source == 0 { 0 } else { scope };
+        #[allow(clippy::cast_possible_truncation)] // At most 16.
+        let [code, length] = [SUBNET, 4 + known as u16].map(u16::to_be_bytes);
+        let mut option = |family: u16, octets: &[u8]| {
+            out.extend_from_slice(&code);
+            out.extend_from_slice(&length);
+            out.extend_from_slice(&family.to_be_bytes());
+            out.extend_from_slice(&[self.source, scope]);
+            out.extend_from_slice(octets.get(..known).unwrap_or(octets));
         };
-        let [high, low] = family.to_be_bytes();
-        let mut option = vec![high, low, self.source, scope];
-        option.extend(octets.iter().take(usize::from(self.source.div_ceil(8))));
-        option
+        match self.address {
+            IpAddr::V4(address) => option(FAMILY_V4, &address.octets()),
+            IpAddr::V6(address) => option(FAMILY_V6, &address.octets()),
+        }
     }
 }
 
-/// The packet's OPT record, if it has one, and why the request is refused for it, if it is.
-pub(crate) fn read(packet: &[u8]) -> Result<Option<(Edns, Option<Refusal>)>, Refusal> {
-    let Some(opt) = find(packet).ok_or(Refusal::Edns)? else {
+/// What the OPT record says among the records behind the question, if there is one, and why the
+/// request is refused for it, if it is.
+///
+/// `others` is how many records stand before the additional ones.
+pub(crate) fn read(
+    records: Reader<'_>,
+    others: u32,
+    additional: u16,
+) -> Result<Option<(Edns, Option<Refusal>)>, Refusal> {
+    let Some(opt) = find(records, others, additional)? else {
         return Ok(None);
     };
     let mut edns = Edns {
@@ -81,30 +94,31 @@ struct Opt<'p> {
     data: &'p [u8],
 }
 
-/// The OPT record among the additional records; the inner none where the packet has none, the outer
-/// where it isn't a packet. That there is only one, hickory has seen to.
-fn find(packet: &[u8]) -> Option<Option<Opt<'_>>> {
-    let mut reader = Reader(packet.get(4..)?);
-    let questions = reader.u16()?;
-    let others = u32::from(reader.u16()?) + u32::from(reader.u16()?);
-    let additional = reader.u16()?;
-    for _ in 0..questions {
-        reader.name()?;
-        reader.take(4)?;
-    }
+/// The OPT record among the additional records.
+fn find(mut records: Reader<'_>, others: u32, additional: u16) -> Result<Option<Opt<'_>>, Refusal> {
+    let mut found = None;
     for at in 0..others + u32::from(additional) {
-        let root = reader.name()?;
-        let rtype = reader.u16()?;
-        let class = reader.u16()?;
-        let ttl = reader.u32()?;
-        let length = reader.u16()?;
-        let data = reader.take(usize::from(length))?;
-        if rtype == OPT && at >= others {
-            // Its owner is the root (RFC 6891 section 6.1.2).
-            return root.then_some(Some(Opt { class, ttl, data }));
+        let (root, rtype, opt) = record(&mut records).ok_or(Refusal::Malformed)?;
+        if rtype != OPT || at < others {
+            continue;
+        }
+        // There is one, and its owner is the root (RFC 6891 sections 6.1.1 and 6.1.2).
+        if !root || found.replace(opt).is_some() {
+            return Err(Refusal::Edns);
         }
     }
-    Some(None)
+    Ok(found)
+}
+
+/// The next record: whether its owner is the root, its type, and the rest as OPT has it.
+fn record<'p>(reader: &mut Reader<'p>) -> Option<(bool, u16, Opt<'p>)> {
+    let root = reader.name()?;
+    let rtype = reader.u16()?;
+    let class = reader.u16()?;
+    let ttl = reader.u32()?;
+    let length = reader.u16()?;
+    let data = reader.take(usize::from(length))?;
+    Some((root, rtype, Opt { class, ttl, data }))
 }
 
 /// The client subnet among the options.
@@ -156,43 +170,4 @@ fn one_subnet(data: &[u8]) -> Result<Subnet, Refusal> {
         IpAddr::V4(Ipv4Addr::from(whole))
     };
     Ok(Subnet { address, source })
-}
-
-/// What is still to be read.
-struct Reader<'p>(&'p [u8]);
-
-impl<'p> Reader<'p> {
-    fn take(&mut self, count: usize) -> Option<&'p [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        let octets = self.take(2)?;
-        Some(u16::from_be_bytes(octets.try_into().ok()?))
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        let octets = self.take(4)?;
-        Some(u32::from_be_bytes(octets.try_into().ok()?))
-    }
-
-    /// Passes over a name; whether it is the root.
-    fn name(&mut self) -> Option<bool> {
-        let mut root = true;
-        loop {
-            let length = *self.take(1)?.first()?;
-            match length {
-                0 => return Some(root),
-                // A pointer ends it (RFC 1035 section 4.1.4).
-                0xc0.. => return self.take(1).map(|_| false),
-                1..0x40 => {
-                    self.take(usize::from(length))?;
-                }
-                _ => return None,
-            }
-            root = false;
-        }
-    }
 }

@@ -2,10 +2,7 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::rr::RData;
-
 use super::{Health, Machine, Target};
-use crate::answer::address_data;
 use crate::steering::{EdgeIndex, Fleet, Standing};
 
 /// Who is up, and with which addresses. Never changes; a new one takes its place.
@@ -20,7 +17,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct Family {
     pub(crate) fleet: Fleet,
     /// By edge, what is answered for it: its addresses that are as well as its best one.
-    addresses: Box<[Box<[RData]>]>,
+    addresses: Box<[Box<[IpAddr]>]>,
 }
 
 impl Snapshot {
@@ -53,7 +50,7 @@ impl Family {
                 addresses.clear();
             }
             if standing == *best {
-                addresses.push(address_data(target.service.ip()));
+                addresses.push(target.service.ip());
             }
         }
         Self {
@@ -63,7 +60,7 @@ impl Family {
     }
 
     /// What is answered for an edge.
-    pub(crate) fn addresses(&self, edge: EdgeIndex) -> &[RData] {
+    pub(crate) fn addresses(&self, edge: EdgeIndex) -> &[IpAddr] {
         self.addresses.get(usize::from(edge)).map_or(&[], |addresses| addresses)
     }
 }

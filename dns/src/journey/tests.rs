@@ -1,5 +1,5 @@
 use hickory_proto::op::{Message, MessageType, OpCode};
-use hickory_proto::rr::DNSClass;
+use hickory_proto::rr::{DNSClass, RecordType};
 use kingcdn_config::{AllDown, HealthCheck};
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::health::CheckError;
 use harness::{Ask, Server, query, subnet};
 
-mod harness;
+pub(crate) mod harness;
 
 #[test]
 fn answers() {
@@ -117,22 +117,22 @@ fn version(version: u8) -> Ask<'static> {
 #[test]
 fn answers_are_cut_between_records() {
     let server = Server::new(|_| ());
-    let big = |payload: Option<u16>, protocol| Ask {
+    let big = |payload: Option<u16>, transport| Ask {
         edns: payload.map(|payload| (payload, 0, Some("10.1.2.0/24"))),
-        protocol,
+        transport,
         ..query("big.netcinema.test.", RecordType::TXT)
     };
     let cases = [
-        (None, Protocol::Udp, 512, 4),
-        (Some(512), Protocol::Udp, 512, 4),
-        (Some(0), Protocol::Udp, 512, 4),
-        (Some(600), Protocol::Udp, 600, 5),
-        (Some(1232), Protocol::Udp, 1232, 7),
-        (Some(65535), Protocol::Udp, 1232, 7),
-        (None, Protocol::Tcp, 65535, 7),
+        (None, Transport::Udp, 512, 5),
+        (Some(512), Transport::Udp, 512, 4),
+        (Some(0), Transport::Udp, 512, 4),
+        (Some(600), Transport::Udp, 600, 5),
+        (Some(1232), Transport::Udp, 1232, 7),
+        (Some(65535), Transport::Udp, 1232, 7),
+        (None, Transport::Tcp, 65535, 7),
     ];
-    for (payload, protocol, limit, records) in cases {
-        let reply = server.ask(&big(payload, protocol));
+    for (payload, transport, limit, records) in cases {
+        let reply = server.ask(&big(payload, transport));
         assert!(reply.octets.len() <= limit, "{} > {limit}", reply.octets.len());
         assert_eq!(reply.message.answers.len(), records, "{payload:?}");
         assert_eq!(reply.message.metadata.truncation, records < 7, "{payload:?}");
@@ -152,7 +152,7 @@ fn not_even_tcp_takes_everything() {
         std::fs::write(file, text).unwrap();
     });
     let reply = server.ask(&Ask {
-        protocol: Protocol::Tcp,
+        transport: Transport::Tcp,
         ..subnet("huge.netcinema.test.", RecordType::TXT, "10.1.2.0/24")
     });
     assert!(reply.message.metadata.truncation);
@@ -252,11 +252,9 @@ proptest! {
             }
         }
         packet.extend(tail);
-        let reply = SERVER.with(|server| server.octets(packet.clone(), Protocol::Udp, "192.0.2.1"));
+        let reply = SERVER.with(|server| server.octets(&packet, Transport::Udp, "192.0.2.1"));
         if let Some(reply) = reply {
-            let from = "192.0.2.1:1".parse().unwrap();
-            let request = Request::from_bytes(packet, from, Protocol::Udp).unwrap();
-            let edns = decode(&request).edns;
+            let edns = decode(&packet).unwrap().edns;
             prop_assert!(reply.len() <= edns.map_or(512, |edns| usize::from(edns.payload)));
             prop_assert!(Message::from_vec(&reply).is_ok());
         }

@@ -1,31 +1,21 @@
 //! DNS over TCP (RFC 7766).
-//!
-//! hickory's listener takes any number of connections and spins when the
-//! process has no file descriptors left, so connections are accepted here;
-//! their messages are hickory's.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use hickory_proto::op::{Header, MessageType, Metadata, ResponseCode, SerialMessage};
-use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable};
-use hickory_server::net::runtime::TokioTime;
-use hickory_server::net::runtime::iocompat::AsyncIoTokioAsStd;
-use hickory_server::net::tcp::TcpStream;
-use hickory_server::net::xfer::Protocol;
-use hickory_server::net::{BufDnsStreamHandle, DnsStreamHandle};
-use hickory_server::server::{Request, RequestHandler, ResponseHandle, TimeoutStream};
-use tokio::net::TcpListener;
+use kingcdn_config::clock::Stopwatch;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use crate::journey::Journey;
-use crate::record::{Metrics, OpenConnection};
+use crate::record::{Metrics, OpenConnection, Transport};
 
 /// Connections at once, on all addresses …
 const CONNECTIONS: usize = 1024;
@@ -33,8 +23,6 @@ const CONNECTIONS: usize = 1024;
 const CONNECTIONS_OF_ONE: usize = 64;
 /// A connection without a whole query for so long is closed (RFC 7766 section 6.2.3).
 const IDLE: Duration = Duration::from_secs(10);
-/// Answers that wait for a client to read them. A query is read only when none waits.
-const WAITING_ANSWERS: usize = 4;
 /// A pause for when no connection can be accepted.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -118,7 +106,7 @@ pub(super) async fn serve(
 async fn accept(
     listener: &TcpListener,
     limits: &Limits,
-) -> Option<(tokio::net::TcpStream, SocketAddr, Admitted)> {
+) -> Option<(TcpStream, SocketAddr, Admitted)> {
     let place = Arc::clone(&limits.all).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, client)) => {
@@ -133,53 +121,50 @@ async fn accept(
     }
 }
 
-/// Answers one connection's queries in their order.
+/// Answers one connection's queries in their order. A query is read when the answer to the one
+/// before is with the kernel.
 async fn connection(
-    stream: tokio::net::TcpStream,
+    mut stream: TcpStream,
     client: SocketAddr,
     journey: Journey,
     mut stop: watch::Receiver<bool>,
 ) {
-    let stream = AsyncIoTokioAsStd(stream);
-    let (stream, answers) =
-        TcpStream::from_stream_with_buffer_size(stream, client, WAITING_ANSWERS);
-    let mut messages = TimeoutStream::new(stream, IDLE);
+    let client = client.ip();
+    let (mut tally, mut packet, mut out) = (journey.tally(), Vec::new(), Vec::new());
     loop {
-        let message = tokio::select! {
-            // An answer that waits is sent before anything else: here, or never.
-            biased;
-            message = messages.next() => message,
+        let received = tokio::select! {
+            received = timeout(IDLE, receive(&mut stream, &mut packet)) => received,
             _ = stop.wait_for(|stop| *stop) => return,
         };
-        // Closed, broken, idle or not reading.
-        let Some(Ok(message)) = message else { return };
-        let (octets, client) = message.into_parts();
-        respond(octets, client, &journey, answers.clone()).await;
+        // Closed, broken or idle.
+        let Ok(Ok(())) = received else { return };
+        let started = Stopwatch::start();
+        let mut turn = journey.turn(Transport::Tcp, &mut tally);
+        turn.answer(&packet, client, &mut out);
+        turn.end(started.elapsed());
+        if out.is_empty() {
+            continue;
+        }
+        match timeout(IDLE, send(&mut stream, &mut out)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return debug!(%error, %client, "answer not sent"),
+            Err(_) => return debug!(%client, "answer not read"),
+        }
     }
 }
 
-async fn respond(
-    octets: Vec<u8>,
-    client: SocketAddr,
-    journey: &Journey,
-    mut answers: BufDnsStreamHandle,
-) {
-    // Fewer octets than a header get no answer, and neither do answers.
-    let Ok(header) = Header::read(&mut BinDecoder::new(&octets)) else { return };
-    if header.message_type == MessageType::Response {
-        return;
-    }
-    if let Ok(request) = Request::from_bytes(octets, client, Protocol::Tcp) {
-        let to = ResponseHandle::new(client, answers, Protocol::Tcp);
-        journey.handle_request::<_, TokioTime>(&request, to).await;
-        return;
-    }
-    let mut metadata = Metadata::response_from_request(&header.metadata);
-    metadata.response_code = ResponseCode::FormErr;
-    let counts = hickory_proto::op::HeaderCounts::default();
-    if let Ok(octets) = (Header { metadata, counts }).to_bytes()
-        && let Err(error) = answers.send(SerialMessage::new(octets, client))
-    {
-        debug!(%error, %client, "answer not sent");
-    }
+/// Reads the next message (RFC 1035 section 4.2.2).
+async fn receive(stream: &mut TcpStream, packet: &mut Vec<u8>) -> io::Result<()> {
+    let length = stream.read_u16().await?;
+    packet.resize(usize::from(length), 0);
+    stream.read_exact(packet).await?;
+    Ok(())
+}
+
+/// Sends a message, its length in one write with it (RFC 7766 section 8).
+async fn send(stream: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<()> {
+    // No answer is longer.
+    let length = u16::try_from(out.len()).unwrap_or(u16::MAX);
+    out.splice(..0, length.to_be_bytes());
+    stream.write_all(out).await
 }

@@ -1,24 +1,17 @@
 //! A name server without sockets, and what is asked of it.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
-use hickory_proto::serialize::binary::BinEncoder;
-use hickory_server::net::NetError;
-use hickory_server::net::xfer::Protocol;
-use hickory_server::server::{Request, ResponseHandler, ResponseInfo};
-use hickory_server::zone_handler::MessageResponse;
 use kingcdn_config::Config;
 use kingcdn_config::clock::{Clock, Timestamp};
-use tokio::sync::mpsc;
 
 use super::super::Journey;
-use crate::record::Metrics;
+use crate::record::{Metrics, Transport};
 use crate::testing;
 use crate::world::{Parts, World};
 
@@ -47,14 +40,14 @@ big      TXT "612345678901234567890123456789012345678901234567890123456789012345
 "#;
 
 /// A name server without sockets.
-pub(super) struct Server {
-    pub(super) journey: Journey,
-    pub(super) registry: prometheus::Registry,
+pub(crate) struct Server {
+    pub(crate) journey: Journey,
+    pub(crate) registry: prometheus::Registry,
     _folder: tempfile::TempDir,
 }
 
 impl Server {
-    pub(super) fn new(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = testing::config(folder.path(), &[("netcinema.test", ZONE)]);
         change(&mut config);
@@ -72,68 +65,39 @@ impl Server {
     }
 
     /// The octets that answer a packet, if it gets any.
-    pub(super) fn octets(
+    pub(crate) fn octets(
         &self,
-        packet: Vec<u8>,
-        protocol: Protocol,
+        packet: &[u8],
+        transport: Transport,
         from: &str,
     ) -> Option<Vec<u8>> {
-        let from = SocketAddr::new(from.parse::<IpAddr>().unwrap(), 4711);
-        let request = Request::from_bytes(packet, from, protocol).ok()?;
-        let (sender, mut receiver) = mpsc::unbounded_channel();
-        let reply = self.journey.answer(&request);
-        let sent = reply.send(Collect(sender, request.protocol()));
-        futures_util::FutureExt::now_or_never(sent).unwrap().unwrap();
-        receiver.try_recv().ok()
+        let (mut tally, mut out) = (self.journey.tally(), Vec::new());
+        let mut turn = self.journey.turn(transport, &mut tally);
+        turn.answer(packet, from.parse().unwrap(), &mut out);
+        turn.end(Duration::ZERO);
+        (!out.is_empty()).then_some(out)
     }
 
-    pub(super) fn ask(&self, query: &Ask<'_>) -> Reading {
-        let octets = self.octets(query.packet(), query.protocol, query.from).unwrap();
+    pub(crate) fn ask(&self, query: &Ask<'_>) -> Reading {
+        let octets = self.octets(&query.packet(), query.transport, query.from).unwrap();
         Reading { message: Message::from_vec(&octets).unwrap(), octets }
     }
 }
 
-/// Keeps what is sent, encoded as hickory does it.
-#[derive(Clone)]
-struct Collect(mpsc::UnboundedSender<Vec<u8>>, Protocol);
-
-#[async_trait]
-impl ResponseHandler for Collect {
-    async fn send_response<'a>(
-        &mut self,
-        response: MessageResponse<
-            '_,
-            'a,
-            impl Iterator<Item = &'a Record> + Send + 'a,
-            impl Iterator<Item = &'a Record> + Send + 'a,
-            impl Iterator<Item = &'a Record> + Send + 'a,
-            impl Iterator<Item = &'a Record> + Send + 'a,
-        >,
-    ) -> Result<ResponseInfo, NetError> {
-        let mut octets = Vec::new();
-        let mut encoder = BinEncoder::new(&mut octets);
-        let udp = response.edns().map_or(512, |edns| edns.max_payload());
-        encoder.set_max_size(if self.1 == Protocol::Udp { udp } else { u16::MAX });
-        let info = response.destructive_emit(&mut encoder)?;
-        self.0.send(octets).unwrap();
-        Ok(info)
-    }
-}
-
 /// A query.
-pub(super) struct Ask<'a> {
-    pub(super) name: &'a str,
-    pub(super) rtype: RecordType,
-    pub(super) class: DNSClass,
-    pub(super) operation: OpCode,
-    pub(super) questions: usize,
+pub(crate) struct Ask<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) rtype: RecordType,
+    pub(crate) class: DNSClass,
+    pub(crate) operation: OpCode,
+    pub(crate) questions: usize,
     /// Payload, version, and `address/source`.
-    pub(super) edns: Option<(u16, u8, Option<&'a str>)>,
-    pub(super) protocol: Protocol,
-    pub(super) from: &'a str,
+    pub(crate) edns: Option<(u16, u8, Option<&'a str>)>,
+    pub(crate) transport: Transport,
+    pub(crate) from: &'a str,
 }
 
-pub(super) fn query(name: &str, rtype: RecordType) -> Ask<'_> {
+pub(crate) fn query(name: &str, rtype: RecordType) -> Ask<'_> {
     Ask {
         name,
         rtype,
@@ -141,17 +105,17 @@ pub(super) fn query(name: &str, rtype: RecordType) -> Ask<'_> {
         operation: OpCode::Query,
         questions: 1,
         edns: None,
-        protocol: Protocol::Udp,
+        transport: Transport::Udp,
         from: "192.0.2.1",
     }
 }
 
-pub(super) fn subnet<'a>(name: &'a str, rtype: RecordType, subnet: &'a str) -> Ask<'a> {
+pub(crate) fn subnet<'a>(name: &'a str, rtype: RecordType, subnet: &'a str) -> Ask<'a> {
     Ask { edns: Some((1232, 0, Some(subnet))), ..query(name, rtype) }
 }
 
 impl Ask<'_> {
-    pub(super) fn packet(&self) -> Vec<u8> {
+    pub(crate) fn packet(&self) -> Vec<u8> {
         let mut message = Message::new(4711, MessageType::Query, self.operation);
         message.metadata.recursion_desired = true;
         for _ in 0..self.questions {
@@ -175,15 +139,15 @@ impl Ask<'_> {
 }
 
 /// A reply, decoded.
-pub(super) struct Reading {
-    pub(super) message: Message,
-    pub(super) octets: Vec<u8>,
+pub(crate) struct Reading {
+    pub(crate) message: Message,
+    pub(crate) octets: Vec<u8>,
 }
 
 impl Reading {
     /// `CODE [aa] [tc] [/scope] | answers | authorities | additionals`, with `SITE` for the steered
     /// name and `~` for the static zone.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let metadata = &self.message.metadata;
         let record = |record: &Record| match record.record_type() {
             RecordType::SOA => format!("SOA {}", record.ttl),
@@ -209,7 +173,7 @@ impl Reading {
     }
 
     /// The scope of the client subnet, if there is one.
-    pub(super) fn scope(&self) -> Option<u8> {
+    pub(crate) fn scope(&self) -> Option<u8> {
         match self.message.edns.as_ref()?.option(EdnsCode::Subnet)? {
             EdnsOption::Subnet(subnet) => Some(subnet.scope_prefix()),
             _ => None,

@@ -1,0 +1,186 @@
+//! Records in wire form.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::ResponseCode;
+
+use crate::answer::Answer;
+use crate::decode::{HEADER, Query, Question, Reader};
+use crate::encode::{self, Head, encode};
+use crate::name::Key;
+
+/// The longest answer that is kept, with its question: so that it fits into any packet, whatever the
+/// client takes.
+const LIMIT: usize = 512 - 11 - 24;
+/// Type and class behind a question's name.
+const TYPE_AND_CLASS: usize = 4;
+/// The mark of a pointer (RFC 1035 section 4.1.4).
+const POINTER: u16 = 0xc000;
+
+/// The records that follow a question, names compressed against it and each other.
+#[derive(Debug)]
+pub(crate) struct Body {
+    head: Head,
+    octets: Box<[u8]>,
+    /// Octets of the name for which it was made, without the root.
+    made_for: u16,
+    /// Where pointers stand in it, if it may follow longer names that end in the one for which it
+    /// was made.
+    pointers: Option<Box<[u16]>>,
+}
+
+/// Addresses that go behind a body's records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses<'w> {
+    pub(crate) addresses: &'w [IpAddr],
+    pub(crate) ttl: u32,
+    /// Where their name stands in the packet.
+    pub(crate) owner: u16,
+}
+
+impl Body {
+    /// The records of an answer to a question for this name, unless they are too many.
+    pub(crate) fn new(key: &Key, answer: &Answer) -> Option<Self> {
+        // A question's octets are in lower case until they are overwritten with the client's.
+        let question = question(key);
+        let query = Query {
+            id: [0; 2],
+            flags: 0,
+            octets: &question,
+            edns: None,
+            question: Ok(Question { key: key.clone(), rtype: 0.into() }),
+        };
+        let mut packet = Vec::new();
+        let head = encode(&query, answer, LIMIT, &mut packet);
+        let octets = packet.split_off((HEADER + question.len()).min(packet.len()));
+        let made_for = u16::try_from(key.whole().len()).ok()?;
+        let body = Self { head, octets: octets.into(), made_for, pointers: None };
+        (!head.truncated).then_some(body)
+    }
+
+    /// An answer that is nothing but a code.
+    pub(crate) fn empty(code: ResponseCode) -> Self {
+        let head = Head { code, authoritative: false, truncated: false, counts: [0; 3] };
+        Self { head, octets: Box::default(), made_for: 0, pointers: None }
+    }
+
+    pub(crate) fn code(&self) -> ResponseCode {
+        self.head.code
+    }
+
+    /// The same for longer names too. It is a SOA record and no more.
+    pub(crate) fn movable(mut self) -> Option<Self> {
+        let mut pointers = Vec::new();
+        let mut reader = Reader(&self.octets);
+        let at = |reader: Reader<'_>| self.octets.len() - reader.0.len();
+        // Its owner; then type, class, TTL and length; then its two names.
+        for skipped in [10, 0, 0] {
+            while let Some(length @ 1..) = reader.u8() {
+                if length >= 0xc0 {
+                    pointers.push(u16::try_from(at(reader) - 1).ok()?);
+                    reader.take(1)?;
+                    break;
+                }
+                reader.take(usize::from(length))?;
+            }
+            reader.take(skipped)?;
+        }
+        self.pointers = Some(pointers.into());
+        Some(self)
+    }
+
+    /// By how much longer a name is than the one for which this was made.
+    pub(crate) fn shift(&self, key: &Key) -> u16 {
+        let length = u16::try_from(key.whole().len()).unwrap_or(self.made_for);
+        match self.pointers {
+            Some(_) => length.saturating_sub(self.made_for),
+            None => 0,
+        }
+    }
+
+    /// Where the data of the last record stands in a packet; without records, the question's name.
+    pub(crate) fn last_data(&self, key: &Key) -> Option<u16> {
+        let mut reader = Reader(&self.octets);
+        let mut at = HEADER;
+        while !reader.0.is_empty() {
+            reader.name()?;
+            reader.take(8)?;
+            let length = reader.u16()?;
+            at = HEADER + question(key).len() + self.octets.len() - reader.0.len();
+            reader.take(usize::from(length))?;
+        }
+        u16::try_from(at).ok()
+    }
+
+    /// Writes an answer of these records, unless it would be longer than `limit`; whether it did.
+    pub(crate) fn write(
+        &self,
+        query: &Query<'_>,
+        (code, shift): (ResponseCode, u16),
+        addresses: Option<Addresses<'_>>,
+        (scope, limit): (u8, usize),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let size = HEADER
+            + query.octets.len()
+            + self.octets.len()
+            + addresses.map_or(0, |addresses| addresses.size())
+            + encode::opt_size(query.edns.as_ref());
+        if size > limit {
+            return false;
+        }
+        let mut head = Head { code, ..self.head };
+        let count = addresses.map_or(0, |addresses| addresses.addresses.len());
+        // Fewer than the limit has octets.
+        head.counts[0] += u16::try_from(count).unwrap_or(0);
+        encode::open(query, &head, out);
+        let start = out.len();
+        out.extend_from_slice(&self.octets);
+        if shift > 0 {
+            for at in self.pointers.iter().flatten() {
+                let at = start + usize::from(*at);
+                if let Some([high, low]) = out.get_mut(at..at + 2) {
+                    let moved = u16::from_be_bytes([*high, *low]) + shift;
+                    [*high, *low] = moved.to_be_bytes();
+                }
+            }
+        }
+        if let Some(addresses) = addresses {
+            addresses.write(out);
+        }
+        encode::close(query, code, scope, out);
+        true
+    }
+}
+
+impl Addresses<'_> {
+    fn size(&self) -> usize {
+        // Pointer, type, class, TTL and length.
+        let octets = |address: &IpAddr| if address.is_ipv4() { 4 } else { 16 };
+        self.addresses.iter().map(|address| 12 + octets(address)).sum()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let [high, low] = (POINTER | self.owner).to_be_bytes();
+        let ttl = self.ttl.to_be_bytes();
+        let mut record = |rtype, length, octets: &[u8]| {
+            out.extend_from_slice(&[high, low, 0, rtype, 0, 1]);
+            out.extend_from_slice(&ttl);
+            out.extend_from_slice(&[0, length]);
+            out.extend_from_slice(octets);
+        };
+        for address in self.addresses {
+            match address {
+                IpAddr::V4(address) => record(1, 4, &address.octets()),
+                IpAddr::V6(address) => record(28, 16, &address.octets()),
+            }
+        }
+    }
+}
+
+/// The octets of a question for a name, with room for type and class.
+fn question(key: &Key) -> Vec<u8> {
+    let mut octets = key.whole().to_vec();
+    octets.resize(octets.len() + 1 + TYPE_AND_CLASS, 0);
+    octets
+}

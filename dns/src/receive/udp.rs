@@ -1,0 +1,63 @@
+//! DNS over UDP: a thread that takes queries in batches, answers each, and sends the answers in one
+//! go.
+
+use std::io;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use kingcdn_config::clock::Stopwatch;
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use super::batch::Batch;
+use crate::journey::Journey;
+use crate::record::{Metrics, Transport};
+
+/// How long a thread waits for queries before it looks whether it is to stop, and how long it waits
+/// until the kernel has room for its answers.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// A pause after an error for which there is no reason.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// Answers until `stop` turns true or is gone.
+pub(super) fn serve(
+    socket: UdpSocket,
+    journey: &Journey,
+    metrics: &Metrics,
+    stop: &watch::Receiver<bool>,
+) {
+    let patience = Some(PATIENCE);
+    if let Err(error) =
+        socket.set_read_timeout(patience).and_then(|()| socket.set_write_timeout(patience))
+    {
+        error!(%error, "no queries over UDP");
+        return;
+    }
+    let mut tally = journey.tally();
+    let mut batch = Batch::new();
+    while stop.has_changed().is_ok() && !*stop.borrow() {
+        match batch.receive(&socket) {
+            Ok(()) => {}
+            Err(error) if is_silence(&error) => continue,
+            Err(error) => {
+                warn!(%error, "queries can't be received");
+                std::thread::sleep(BREATH);
+                continue;
+            }
+        }
+        let started = Stopwatch::start();
+        let mut turn = journey.turn(Transport::Udp, &mut tally);
+        batch.answer(|packet, from, out| turn.answer(packet, from, out));
+        turn.end(started.elapsed());
+        let unsent = batch.send(&socket);
+        if unsent > 0 {
+            metrics.unsent(unsent);
+        }
+    }
+}
+
+/// Nothing came, or a signal.
+fn is_silence(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
+}
