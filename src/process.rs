@@ -1,5 +1,6 @@
 //! One role as a process: start, answer for itself, take over a new configuration, drain, end.
 
+mod descriptors;
 pub(crate) mod logs;
 mod reload;
 pub(crate) mod signals;
@@ -32,6 +33,7 @@ const SHUTDOWN: Duration = Duration::from_millis(100);
 pub(crate) fn run(role: Role, options: &NodeOptions, logs: &LogOptions) -> Result<(), Failure> {
     let logs = logs::start(logs)?;
     let (node, config) = Node::find(role, &options.selection)?;
+    descriptors::raise_limit();
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen(options.until_stdin_ends)?;

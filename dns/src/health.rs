@@ -170,12 +170,13 @@ impl Monitor {
                     warn!(edge = %target.name, address = %target.service, reason, "edge is down");
                 }
             }
-            // Within the lock, so that no older fleet takes the place of a newer one.
+            // Within the lock, so that no older fleet takes the place of a newer one, nor its
+            // gauges.
             let snapshot = Snapshot::new(self.edges, &self.targets, &machines);
             self.snapshot.store(Arc::new(snapshot));
+            self.gauge();
         }
         self.metrics.turned();
-        self.gauge();
     }
 
     /// An edge counts as up when clients of some family can be sent there.

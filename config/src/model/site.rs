@@ -111,6 +111,7 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Connections to one origin at once.
     pub connections: usize,
-    /// The `Host` that origins get, where it isn't the one that the client asked for.
+    /// The `Host` that origins get. Without it a fetch asks for the site's first host, whichever the
+    /// client named (the host isn't part of the key), and what passes uncached for the client's.
     pub host: Option<DomainName>,
 }

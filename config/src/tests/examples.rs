@@ -44,7 +44,7 @@ fn the_demo_is_what_up_runs() {
     let names: Vec<_> = config.edges.iter().map(|edge| edge.name.as_str()).collect();
     assert_eq!(names, ["seoul", "frankfurt", "ashburn"]);
     let hosts: Vec<_> = config.sites[0].hosts.iter().map(|host| host.as_str()).collect();
-    assert_eq!(hosts, ["video.netcinema.test", "netcinema.kingcdn.test"]);
+    assert_eq!(hosts, ["video.netcinema.test", "netcinema.localhost", "netcinema.kingcdn.test"]);
     let dns = config.dns.expect("a name server");
     assert_eq!(dns.zones[0].file, folder().join("netcinema.zone"));
     assert_eq!(config.edges[0].cache.memory_bytes, 64 << 20);
