@@ -103,9 +103,9 @@ pub(crate) struct CheckOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct HealthOptions {
-    /// What the node does.
+    /// What the node does. Without it, the node is the one that process 1 is: a container's.
     #[arg(value_enum)]
-    pub(crate) role: Role,
+    pub(crate) role: Option<Role>,
     #[command(flatten)]
     pub(crate) selection: Selection,
 }

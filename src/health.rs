@@ -1,15 +1,20 @@
 //! `kingcdn health`: asks a node on this machine how it is, for the health checks of containers,
 //! whose images hold no other program to ask with.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clap::Parser as _;
 
-use crate::cli::HealthOptions;
+use crate::cli::{Cli, Command, HealthOptions, Selection};
 use crate::failure::Failure;
 use crate::node::Node;
+use crate::role::Role;
 
 /// Time for each step of asking.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,8 +23,32 @@ const ANSWER_BYTES: u64 = 4096;
 
 /// Succeeds when the node says that it is well.
 pub(crate) fn run(options: &HealthOptions) -> Result<(), Failure> {
-    let (node, _) = Node::find(options.role, &options.selection)?;
+    let (role, selection) = match options.role {
+        Some(role) => (role, options.selection.clone()),
+        None => container()?,
+    };
+    let (node, _) = Node::find(role, &selection)?;
     ask(node.admin()).map_err(|error| error.context(node.name().to_owned()).into())
+}
+
+/// The node that process 1 is, by its command line. What stands in the environment is the same for
+/// us, whom the container's engine starts beside it.
+fn container() -> Result<(Role, Selection), Failure> {
+    let line = fs::read("/proc/1/cmdline").context("/proc/1/cmdline")?;
+    node_of(&line).ok_or_else(|| {
+        Failure::Usage("process 1 is no node: say which, dns, edge or origin".to_owned())
+    })
+}
+
+/// The node that a command line runs; its arguments end in zero bytes.
+fn node_of(line: &[u8]) -> Option<(Role, Selection)> {
+    let arguments = line.strip_suffix(b"\0").unwrap_or(line).split(|byte| *byte == 0);
+    match Cli::try_parse_from(arguments.map(OsStr::from_bytes)).ok()?.command {
+        Command::Dns(options) => Some((Role::Dns, options.selection)),
+        Command::Edge(options) => Some((Role::Edge, options.selection)),
+        Command::Origin(options) => Some((Role::Origin, options.selection)),
+        Command::Up(_) | Command::Check(_) | Command::Health(_) => None,
+    }
 }
 
 /// Succeeds when the node with this admin address says that it is well.
@@ -55,4 +84,24 @@ fn reachable(admin: SocketAddr) -> SocketAddr {
         address => address,
     };
     SocketAddr::new(address, admin.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::node_of;
+    use crate::role::Role;
+
+    #[test]
+    fn a_container_is_what_its_first_process_was_started_as() {
+        let line = b"/kingcdn\0edge\0--config\0/etc/kingcdn/kingcdn.toml\0--node\0seoul\0";
+        let (role, selection) = node_of(line).expect("a node");
+        assert_eq!(role, Role::Edge);
+        assert_eq!(selection.config, Path::new("/etc/kingcdn/kingcdn.toml"));
+        assert_eq!(selection.node.as_deref(), Some("seoul"));
+        for other in ["/sbin/init\0", "/kingcdn\0check\0kingcdn.toml\0", ""] {
+            assert!(node_of(other.as_bytes()).is_none(), "{other:?}");
+        }
+    }
 }
