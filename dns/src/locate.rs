@@ -143,7 +143,9 @@ fn database(file: &Path, map: &mut MapBuilder) -> Result<(), Fault> {
         let network = found.network().map_err(unreadable)?;
         let prefix = IpNet::new(network.ip(), network.prefix());
         if let (Some(place), Ok(prefix)) = (place, prefix) {
-            map.push(prefix, place).map_err(|error| Fault::Database(error.to_string()))?;
+            let list = map.near(place);
+            map.push(prefix.network(), prefix.broadcast(), list)
+                .map_err(|error| Fault::Database(error.to_string()))?;
             placed = true;
         }
     }

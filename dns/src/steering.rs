@@ -16,13 +16,13 @@ mod tests;
 
 pub use choose::{AllDown, Choice, Fleet, Standing, choose};
 pub use distance::Point;
-pub use map::{Located, Map, MapBuilder, MapError, Placement};
+pub use map::{List, Located, Map, MapBuilder, MapError, Placement};
 
 /// An edge, by its place in the configuration, which is also its place in the default order.
 pub type EdgeIndex = u16;
 
 /// What placed a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// Nothing: the default order.
     Default,
@@ -30,4 +30,18 @@ pub enum Source {
     Database,
     /// The operator's own network.
     Operator,
+}
+
+impl Source {
+    fn number(self) -> u32 {
+        self as u32
+    }
+
+    fn numbered(number: u32) -> Self {
+        match number {
+            0 => Self::Default,
+            1 => Self::Database,
+            _ => Self::Operator,
+        }
+    }
 }

@@ -51,9 +51,9 @@ pub struct Map {
 
 #[derive(Debug)]
 struct Family<K> {
-    lists: Ranges<K, u32>,
+    lists: Ranges<K>,
     /// What placed each range. Apart from the lists, which merge across it.
-    sources: Ranges<K, Source>,
+    sources: Ranges<K>,
 }
 
 /// Every list once.
@@ -66,10 +66,14 @@ pub enum MapError {
     /// An [`EdgeIndex`] can't count so many.
     #[error("{0} edges are more than a map can hold")]
     TooManyEdges(usize),
-    /// The database's networks must arrive by address, larger ones first.
-    #[error("the networks aren't in the order of their addresses")]
+    /// The database's networks must arrive by address, and not meet.
+    #[error("the networks aren't in the order of their addresses, or meet")]
     OutOfOrder,
 }
+
+/// A list of edges, by its number in the map that is being built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct List(u32);
 
 /// Compiles a [`Map`].
 #[derive(Debug)]
@@ -77,7 +81,7 @@ pub struct MapBuilder {
     edges: Vec<Direction>,
     known: HashMap<Box<[EdgeIndex]>, u32>,
     /// Lists by place: a database names the same few thousand places again and again.
-    places: HashMap<(u64, u64), u32>,
+    places: HashMap<(u64, u64), List>,
     v4: Sweep<u32>,
     v6: Sweep<u128>,
 }
@@ -103,18 +107,14 @@ impl MapBuilder {
         for (prefix, placement) in operator {
             let list = builder.list(&placement);
             match prefix.trunc() {
-                IpNet::V4(net) => v4.push(entry(
-                    net.network().to_bits(),
-                    net.prefix_len(),
-                    Source::Operator,
-                    list,
-                )),
-                IpNet::V6(net) => v6.push(entry(
-                    net.network().to_bits(),
-                    net.prefix_len(),
-                    Source::Operator,
-                    list,
-                )),
+                IpNet::V4(net) => {
+                    let start = net.network().to_bits();
+                    v4.push(Entry { start, length: net.prefix_len(), list });
+                }
+                IpNet::V6(net) => {
+                    let start = net.network().to_bits();
+                    v6.push(Entry { start, length: net.prefix_len(), list });
+                }
             }
         }
         builder.v4 = Sweep::new(default, v4);
@@ -122,21 +122,30 @@ impl MapBuilder {
         Ok(builder)
     }
 
-    /// Takes the database's next network. Those of one family arrive by address, larger ones first.
-    pub fn push(&mut self, prefix: IpNet, place: Point) -> Result<(), MapError> {
-        let list = self.list(&Placement::Near(place));
-        let source = Source::Database;
-        match prefix.trunc() {
-            IpNet::V4(net) => {
-                let start = net.network().to_bits();
-                self.v4.push(entry(start, net.prefix_len(), source, list))
-            }
-            IpNet::V6(net) => {
-                let start = net.network().to_bits();
-                self.v6.push(entry(start, net.prefix_len(), source, list))
-            }
+    /// The list for clients at this place.
+    pub fn near(&mut self, place: Point) -> List {
+        let key = (place.latitude.to_bits(), place.longitude.to_bits());
+        if let Some(list) = self.places.get(&key) {
+            return *list;
         }
-        .map_err(|OutOfOrder| MapError::OutOfOrder)
+        let list = List(self.number(nearest(place, &self.edges, LIST_EDGES)));
+        self.places.insert(key, list);
+        list
+    }
+
+    /// Takes the database's next range, the last address included. Those of one family arrive by
+    /// address and don't meet.
+    pub fn push(&mut self, first: IpAddr, last: IpAddr, list: List) -> Result<(), MapError> {
+        let pushed = match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                self.v4.push(first.to_bits(), last.to_bits(), list.0)
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) => {
+                self.v6.push(first.to_bits(), last.to_bits(), list.0)
+            }
+            _ => Err(OutOfOrder),
+        };
+        pushed.map_err(|OutOfOrder| MapError::OutOfOrder)
     }
 
     /// The map.
@@ -155,15 +164,7 @@ impl MapBuilder {
     /// The number of a placement's list.
     fn list(&mut self, placement: &Placement) -> u32 {
         match placement {
-            Placement::Near(place) => {
-                let key = (place.latitude.to_bits(), place.longitude.to_bits());
-                if let Some(number) = self.places.get(&key) {
-                    return *number;
-                }
-                let number = self.number(nearest(*place, &self.edges, LIST_EDGES));
-                self.places.insert(key, number);
-                number
-            }
+            Placement::Near(place) => self.near(*place).0,
             Placement::Order(edges) => {
                 let mut list = edges.clone();
                 // Filled up from the default order, so that equal orders are equal lists.
@@ -214,7 +215,7 @@ impl Map {
         Located {
             list: self.lists.get(list),
             scope: outside + scope,
-            source: family.sources.value(address),
+            source: Source::numbered(family.sources.number(address)),
         }
     }
 
@@ -238,8 +239,4 @@ impl Lists {
     fn get(&self, number: u32) -> &[EdgeIndex] {
         self.0.get(number as usize).map_or(&[], |list| list)
     }
-}
-
-fn entry<K>(start: K, length: u8, source: Source, list: u32) -> Entry<K> {
-    Entry { start, length, source, list }
 }

@@ -1,19 +1,27 @@
-//! From networks that lie inside each other to ranges that don't: one pass
-//! over the address space, in order.
+//! From the operator's networks, which lie inside each other, and the
+//! database's ranges, which don't, to ranges with one list each: one pass over
+//! the address space, in order.
 
 use super::Source;
-use super::ranges::{Bits, Ranges};
+use super::ranges::{Bits, Builder, Ranges};
 
-/// A network with the number of its list.
+/// A network of the operator's, with the number of its list. In order, one comes before those
+/// inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry<K> {
     pub(super) start: K,
     pub(super) length: u8,
-    pub(super) source: Source,
     pub(super) list: u32,
 }
 
-/// Networks must arrive by address, the larger first.
+impl<K: Bits> Entry<K> {
+    /// The first address after it, if there is one.
+    fn end(&self) -> Option<K> {
+        self.start.last_of(self.length).next()
+    }
+}
+
+/// The database's ranges must arrive by address, and not meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OutOfOrder;
 
@@ -22,13 +30,15 @@ pub(super) struct OutOfOrder;
 pub(super) struct Sweep<K> {
     /// The operator's networks that are still to come, the next one last.
     operator: Vec<Entry<K>>,
-    /// The networks around the place where the pass stands, the innermost last. An inner one is
-    /// never of a lower source than one around it.
+    /// Those around the place where the pass stands, the innermost last.
     open: Vec<Entry<K>>,
-    latest: Option<(K, u8)>,
+    /// The list of the database's range around that place.
+    database: Option<u32>,
+    /// The first address after that range; none if there is no such address.
+    next: Option<K>,
     default_list: u32,
-    lists: Ranges<K, u32>,
-    sources: Ranges<K, Source>,
+    lists: Builder<K>,
+    sources: Builder<K>,
 }
 
 impl<K: Bits> Sweep<K> {
@@ -38,76 +48,76 @@ impl<K: Bits> Sweep<K> {
         Self {
             operator,
             open: Vec::new(),
-            latest: None,
+            database: None,
+            next: Some(K::ZERO),
             default_list,
-            lists: Ranges::new(default_list),
-            sources: Ranges::new(Source::Default),
+            lists: Builder::new(default_list),
+            sources: Builder::new(Source::Default.number()),
         }
     }
 
-    /// Takes the database's next network.
-    pub(super) fn push(&mut self, entry: Entry<K>) -> Result<(), OutOfOrder> {
-        let place = (entry.start, entry.length);
-        if self.latest.is_some_and(|latest| latest > place) {
+    /// Takes the database's next range, the last address included.
+    pub(super) fn push(&mut self, first: K, last: K, list: u32) -> Result<(), OutOfOrder> {
+        if last < first || self.next.is_none_or(|next| first < next) {
             return Err(OutOfOrder);
         }
-        self.latest = Some(place);
-        while let Some(operator) = self.operator.pop_if(|next| *next < entry) {
-            self.enter(operator);
+        if self.next != Some(first) {
+            self.end_range();
         }
-        self.enter(entry);
+        self.advance(first);
+        self.database = Some(list);
+        self.begin(first);
+        self.next = last.next();
         Ok(())
     }
 
-    /// Ends the pass.
-    pub(super) fn finish(mut self) -> (Ranges<K, u32>, Ranges<K, Source>) {
-        while let Some(operator) = self.operator.pop() {
-            self.enter(operator);
-        }
-        while self.open.last().is_some() {
-            self.leave();
-        }
-        self.lists.shrink();
-        self.sources.shrink();
-        (self.lists, self.sources)
+    /// Ends the pass: the lists, and what placed them.
+    pub(super) fn finish(mut self) -> (Ranges<K>, Ranges<K>) {
+        self.end_range();
+        self.advance(K::MAX);
+        (self.lists.finish(), self.sources.finish())
     }
 
-    fn enter(&mut self, entry: Entry<K>) {
-        while let Some(inner) = self.open.last()
-            && inner.start.last_of(inner.length) < entry.start
-        {
-            self.leave();
-        }
-        // The operator's word hides the database's inside it, however exact that is.
-        if let Some(inner) = self.open.last()
-            && inner.source > entry.source
-        {
-            return;
-        }
-        self.open.push(entry);
-        self.begin(entry.start);
-    }
-
-    /// Leaves the innermost network: after its end, what is around it holds again.
-    fn leave(&mut self) {
-        let Some(left) = self.open.pop() else { return };
-        // Networks around it that end where it ends go with it.
-        while let Some(outer) = self.open.last()
-            && outer.start.last_of(outer.length) == left.start.last_of(left.length)
-        {
-            self.open.pop();
-        }
-        if let Some(next) = left.start.last_of(left.length).next() {
+    /// Leaves the database's range.
+    fn end_range(&mut self) {
+        if let Some(next) = self.next {
+            self.advance(next);
+            self.database = None;
             self.begin(next);
         }
     }
 
+    /// Enters and leaves the operator's networks up to an address.
+    fn advance(&mut self, to: K) {
+        loop {
+            let end = self.open.last().and_then(Entry::end).filter(|end| *end <= to);
+            let entered = match end {
+                Some(end) => self.operator.pop_if(|next| next.start < end),
+                None => self.operator.pop_if(|next| next.start <= to),
+            };
+            match (entered, end) {
+                (Some(entered), _) => {
+                    self.open.push(entered);
+                    self.begin(entered.start);
+                }
+                (None, Some(end)) => {
+                    // Networks around it that end where it ends go with it.
+                    while self.open.pop_if(|inner| inner.end() == Some(end)).is_some() {}
+                    self.begin(end);
+                }
+                (None, None) => return,
+            }
+        }
+    }
+
+    /// From `start` on holds what is around it.
     fn begin(&mut self, start: K) {
-        let (list, source) = match self.open.last() {
-            Some(inner) => (inner.list, inner.source),
-            None => (self.default_list, Source::Default),
+        let (list, source) = match (self.open.last(), self.database) {
+            (Some(inner), _) => (inner.list, Source::Operator),
+            (None, Some(list)) => (list, Source::Database),
+            (None, None) => (self.default_list, Source::Default),
         };
         self.lists.begin(start, list);
-        self.sources.begin(start, source);
+        self.sources.begin(start, source.number());
     }
 }

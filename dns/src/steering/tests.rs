@@ -22,9 +22,14 @@ fn map(edges: &[Point], operator: &[(&str, Placement)], database: &[(&str, Point
     let operator = operator.iter().map(|(prefix, placement)| (net(prefix), placement.clone()));
     let mut builder = MapBuilder::new(edges, operator).unwrap();
     for (prefix, place) in database {
-        builder.push(net(prefix), *place).unwrap();
+        push(&mut builder, net(prefix), *place).unwrap();
     }
     builder.build()
+}
+
+fn push(builder: &mut MapBuilder, net: IpNet, place: Point) -> Result<(), MapError> {
+    let list = builder.near(place);
+    builder.push(net.network(), net.broadcast(), list)
 }
 
 fn locate<'m>(map: &'m Map, client: &str) -> Located<'m> {
@@ -179,10 +184,19 @@ fn mapped_addresses_are_version_4() {
 #[test]
 fn a_database_out_of_order_is_refused() {
     let mut builder = MapBuilder::new(&CITIES, []).unwrap();
-    builder.push(net("10.0.0.0/8"), SEOUL).unwrap();
-    builder.push(net("2001:db8::/32"), SEOUL).unwrap();
-    let again = builder.push(net("9.0.0.0/8"), SEOUL);
-    assert_eq!(again, Err(MapError::OutOfOrder));
+    push(&mut builder, net("10.0.0.0/8"), SEOUL).unwrap();
+    push(&mut builder, net("2001:db8::/32"), SEOUL).unwrap();
+    for before in ["9.0.0.0/8", "10.0.0.0/8", "10.255.255.255/32", "10.0.0.0/6"] {
+        let again = push(&mut builder, net(before), SEOUL);
+        assert_eq!(again, Err(MapError::OutOfOrder), "{before}");
+    }
+    push(&mut builder, net("11.0.0.0/8"), SEOUL).unwrap();
+    push(&mut builder, net("255.255.255.255/32"), SEOUL).unwrap();
+    let beyond = push(&mut builder, net("255.255.255.255/32"), SEOUL);
+    assert_eq!(beyond, Err(MapError::OutOfOrder));
+    let seoul = builder.near(SEOUL);
+    let (v4, v6) = ("10.0.0.1".parse().unwrap(), "2001:db9::".parse().unwrap());
+    assert_eq!(builder.push(v4, v6, seoul), Err(MapError::OutOfOrder));
     assert_eq!(
         MapBuilder::new(&vec![SEOUL; 70_000], []).unwrap_err(),
         MapError::TooManyEdges(70_000)
@@ -227,34 +241,47 @@ fn networks() -> impl Strategy<Value = Vec<(Ipv4Net, usize)>> {
     prop::collection::vec(network, 0..12)
 }
 
+/// Ranges around there that don't meet, first and last address, in order; many are no networks.
+fn ranges() -> impl Strategy<Value = Vec<(u32, u32, usize)>> {
+    let range = (0_u32..1 << 24, 0_u32..1 << 20, 0_usize..4).prop_map(|(bits, length, place)| {
+        let first = u32::from_be_bytes([10, 0, 0, 0]) | bits;
+        (first, first + length, place)
+    });
+    prop::collection::vec(range, 0..12).prop_map(|mut ranges| {
+        ranges.sort_unstable();
+        ranges.dedup_by_key(|(first, ..)| *first);
+        for index in 1..ranges.len() {
+            // Some end where the next begins.
+            ranges[index - 1].1 = ranges[index - 1].1.min(ranges[index].0 - 1);
+        }
+        ranges
+    })
+}
+
 const PLACES: [Point; 4] = [SEOUL, FRANKFURT, ASHBURN, at(-33.9, 151.2)];
 
 proptest! {
     /// Against the plain meaning: the operator's longest prefix, else the database's, else none.
     #[test]
-    fn scopes_are_true_and_maximal(operator in networks(), mut database in networks(), client: u16) {
-        let unique = |nets: &mut Vec<(Ipv4Net, usize)>| {
-            nets.sort();
-            nets.dedup_by_key(|(prefix, _)| *prefix);
-        };
-        let mut operator = operator;
-        unique(&mut operator);
-        unique(&mut database);
+    fn scopes_are_true_and_maximal(mut operator in networks(), database in ranges(), client: u16) {
+        operator.sort();
+        operator.dedup_by_key(|(prefix, _)| *prefix);
         let mut builder = MapBuilder::new(&CITIES, operator.iter().map(|(prefix, place)| {
             (IpNet::V4(*prefix), Placement::Near(PLACES[*place]))
         })).unwrap();
-        for (prefix, place) in &database {
-            builder.push(IpNet::V4(*prefix), PLACES[*place]).unwrap();
+        for (first, last, place) in &database {
+            let list = builder.near(PLACES[*place]);
+            let [first, last] = [first, last].map(|address| IpAddr::V4((*address).into()));
+            builder.push(first, last, list).unwrap();
         }
         let map = builder.build();
 
         let lists = PLACES.map(|place| distance::nearest(place, &CITIES.map(distance::Direction::of), 8));
         let meant = |address: u32| {
-            let longest = |nets: &[(Ipv4Net, usize)]| {
-                let matching = nets.iter().filter(|(prefix, _)| prefix.contains(&Ipv4Addr::from(address)));
-                matching.max_by_key(|(prefix, _)| prefix.prefix_len()).map(|(_, place)| *place)
-            };
-            let place = longest(&operator).or_else(|| longest(&database));
+            let matching = operator.iter().filter(|(prefix, _)| prefix.contains(&Ipv4Addr::from(address)));
+            let longest = matching.max_by_key(|(prefix, _)| prefix.prefix_len()).map(|(_, place)| *place);
+            let mut around = database.iter().filter(|(first, last, _)| (*first..=*last).contains(&address));
+            let place = longest.or_else(|| around.next().map(|(.., place)| *place));
             place.map_or(vec![0, 1, 2], |place| lists[place].clone())
         };
 
@@ -262,11 +289,10 @@ proptest! {
         let located = map.locate(IpAddr::V4(client.into()), 32);
         prop_assert_eq!(located.list, meant(client));
 
-        // Lists change where a network begins or has ended, and nowhere else.
-        let every = || operator.iter().chain(&database);
-        let changes: Vec<u32> = every()
-            .flat_map(|(prefix, _)| [prefix.network().to_bits(), prefix.broadcast().to_bits().wrapping_add(1)])
-            .collect();
+        // Lists change where a network or range begins or has ended, and nowhere else.
+        let networks = operator.iter().map(|(prefix, _)| (prefix.network().to_bits(), prefix.broadcast().to_bits()));
+        let every = networks.chain(database.iter().map(|(first, last, _)| (*first, *last)));
+        let changes: Vec<u32> = every.flat_map(|(first, last)| [first, last.wrapping_add(1)]).collect();
         let alike = |network: Ipv4Net| {
             let inside = changes.iter().copied().filter(|change| network.contains(&Ipv4Addr::from(*change)));
             inside.chain([network.network().to_bits()]).all(|address| meant(address) == located.list)
