@@ -192,7 +192,9 @@ impl Metrics {
 
     /// Counts answers that the system didn't send.
     pub(crate) fn unsent(&self, count: u64) {
-        self.unsent.inc_by(count);
+        if count > 0 {
+            self.unsent.inc_by(count);
+        }
     }
 
     /// The counter of a site's answers that name an edge.

@@ -75,9 +75,25 @@ async fn packets_that_deserve_no_answer_get_none() {
     for packet in [&[][..], &[0; 11], &response] {
         assert_eq!(exchange(server.address, packet, short), None);
     }
+    let counted = || prometheus::TextEncoder::new().encode_to_string(&server.registry.gather());
+    for line in [
+        r#"kingcdn_dns_ignored_total{reason="short"} 2"#,
+        r#"kingcdn_dns_ignored_total{reason="response"} 1"#,
+    ] {
+        assert!(counted().unwrap().contains(line), "{line}");
+    }
     // A query cut short gets FORMERR and no more.
     let cut = exchange(server.address, &query(7, NAME)[..20], Duration::from_secs(5)).unwrap();
     assert_eq!((cut.len(), cut[..2].to_vec(), cut[3] & 15), (12, vec![0, 7], 1));
+    // With the question, where that can be read.
+    let mut more = query(7, NAME);
+    more[11] = 200;
+    let answer = exchange(server.address, &more, Duration::from_secs(5)).unwrap();
+    assert_eq!((answer[3] & 15, &answer[4..12]), (1, &[0, 1, 0, 0, 0, 0, 0, 0][..]));
+    assert_eq!(answer[12..], more[12..]);
+    let counted = counted().unwrap();
+    let line = r#"kingcdn_dns_queries_total{rcode="FORMERR",transport="udp",type="other"} 2"#;
+    assert!(counted.contains(line), "{counted}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

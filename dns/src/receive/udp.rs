@@ -19,7 +19,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// A pause after an error for which there is no reason.
 const BREATH: Duration = Duration::from_millis(10);
 
-/// Answers until `stop` turns true or is gone.
+/// Batches that are still answered after the end has come.
+const LAST_BATCHES: usize = 64;
+
+/// Answers until `stop` turns true or is gone, and then what has come until then.
 pub(super) fn serve(
     socket: UdpSocket,
     journey: &Journey,
@@ -35,24 +38,25 @@ pub(super) fn serve(
     }
     let mut tally = journey.tally();
     let mut batch = Batch::new();
-    while stop.has_changed().is_ok() && !*stop.borrow() {
-        match batch.receive(&socket) {
-            Ok(()) => {}
-            Err(error) if is_silence(&error) => continue,
-            Err(error) => {
-                warn!(%error, "queries can't be received");
-                std::thread::sleep(BREATH);
-                continue;
-            }
-        }
+    let mut next = || -> io::Result<()> {
+        batch.receive(&socket)?;
         let started = Stopwatch::start();
         let mut turn = journey.turn(Transport::Udp, &mut tally);
         batch.answer(|packet, from, out| turn.answer(packet, from, out));
         turn.end(started.elapsed());
-        let unsent = batch.send(&socket);
-        if unsent > 0 {
-            metrics.unsent(unsent);
+        metrics.unsent(batch.send(&socket));
+        Ok(())
+    };
+    while stop.has_changed().is_ok() && !*stop.borrow() {
+        if let Err(error) = next()
+            && !is_silence(&error)
+        {
+            warn!(%error, "queries can't be received");
+            std::thread::sleep(BREATH);
         }
+    }
+    if socket.set_nonblocking(true).is_ok() {
+        let _silence = (0..LAST_BATCHES).try_for_each(|_| next());
     }
 }
 
