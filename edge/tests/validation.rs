@@ -173,3 +173,17 @@ async fn a_refresh_behind_that_fails_rests_and_is_tried_again() {
     assert_eq!(stage.get("/").await.text(), "old");
     stage.origin.wait_for(3).await;
 }
+
+#[tokio::test]
+async fn a_stale_object_is_validated_by_get_for_a_head_too() {
+    let stage = Stage::new().await;
+    stage.origin.on("/", Answer::fresh("old").etag("\"v1\""));
+    stage.get("/").await;
+    stage.origin.on("/", Answer::fresh("newer").etag("\"v2\""));
+    stage.elapse(61);
+    let head = stage.ask(http::Method::HEAD, "/", &[]).await;
+    assert_eq!((head.field("content-length"), head.text()), ("5", ""));
+    let seen = stage.origin.last();
+    assert_eq!((seen.method.as_str(), seen.field("if-none-match")), ("GET", "\"v1\""));
+    assert_eq!(stage.get("/").await.text(), "newer");
+}

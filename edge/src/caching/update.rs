@@ -1,4 +1,4 @@
-//! What a newer answer changes in a stored one (RFC 9111 sections 3.2, 4.3.4 and 4.3.5).
+//! What a newer answer changes in a stored one (RFC 9111 sections 3.2 and 4.3.4).
 
 use http::HeaderMap;
 use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
@@ -93,23 +93,6 @@ pub fn freshen(stored: &HeaderMap, newer: &HeaderMap, policy: &Policy) -> Header
     // Old directives may concern new fields, and the other way round.
     fields::strip_unstorable(&mut headers, policy);
     headers
-}
-
-/// What a 200 to a HEAD means for a stored answer that could have answered it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadEffect {
-    /// It is about the stored answer, which it updates as a 304 does.
-    Update,
-    /// The stored answer is no longer what the origin has.
-    Invalidate,
-}
-
-/// Compares the fields `newer` of a 200 to a HEAD with those stored (RFC 9111 section 4.3.5).
-pub fn head(stored: &HeaderMap, newer: &HeaderMap) -> HeadEffect {
-    let same = [ETAG, LAST_MODIFIED, CONTENT_LENGTH]
-        .into_iter()
-        .all(|name| !newer.contains_key(&name) || newer.get(&name) == stored.get(&name));
-    if same { HeadEffect::Update } else { HeadEffect::Invalidate }
 }
 
 #[cfg(test)]

@@ -141,27 +141,6 @@ fn which_stored_answers_a_304_confirms() {
     }
 }
 
-#[test]
-fn a_head_updates_or_invalidates() {
-    let held =
-        headers(&["ETag: \"a\"", &format!("Last-Modified: {HOUR_AGO}"), "Content-Length: 5"]);
-    for (clause, newer, expected) in [
-        ("all the same", vec!["ETag: \"a\"", "Content-Length: 5"], HeadEffect::Update),
-        ("says nothing", vec![], HeadEffect::Update),
-        ("other tag", vec!["ETag: \"b\""], HeadEffect::Invalidate),
-        (
-            "other date",
-            vec!["ETag: \"a\"", "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT"],
-            HeadEffect::Invalidate,
-        ),
-        ("other length", vec!["ETag: \"a\"", "Content-Length: 6"], HeadEffect::Invalidate),
-    ] {
-        assert_eq!(head(&held, &headers(&newer)), expected, "RFC 9111 section 4.3.5 {clause}");
-    }
-    let bare = headers(&[]);
-    assert_eq!(head(&bare, &headers(&["ETag: \"a\""])), HeadEffect::Invalidate, "none held");
-}
-
 proptest! {
     #[test]
     fn freshen_never_touches_what_is_excluded(
