@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kingcdn_config::Config;
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
@@ -14,6 +14,8 @@ use crate::failure::Failure;
 pub(super) struct Reloads {
     accepted: IntCounter,
     refused: IntCounter,
+    /// Whether the last one was: what an alert asks for, since counters don't tell which came later.
+    refused_last: IntGauge,
     /// Why the last one was refused, until one is accepted.
     refusal: Mutex<Option<String>>,
 }
@@ -28,9 +30,15 @@ impl Reloads {
             &["result"],
         )?;
         registry.register(Box::new(results.clone()))?;
+        let refused_last = IntGauge::new(
+            "kingcdn_config_refused",
+            "Whether the last configuration read was refused, so that an older one is in force.",
+        )?;
+        registry.register(Box::new(refused_last.clone()))?;
         Ok(Self {
             accepted: results.with_label_values(&["accepted"]),
             refused: results.with_label_values(&["refused"]),
+            refused_last,
             refusal: Mutex::new(None),
         })
     }
@@ -48,6 +56,7 @@ impl Reloads {
             None => self.accepted.inc(),
             Some(_) => self.refused.inc(),
         }
+        self.refused_last.set(refusal.is_some().into());
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
 }
