@@ -94,9 +94,9 @@ impl Collapse {
         self.resting.insert(*key, now.plus(REFRESH_RESTS_FOR));
     }
 
-    /// From now on nobody follows the fill of `key` that is under way: it began before a write.
+    /// From now on nobody follows the fills of `key`'s object that are under way: they began before a write.
     pub(crate) fn part_from(&self, key: &Key) {
-        self.fills.lock().remove(key);
+        self.fills.lock().retain(|other, _| other.object != key.object);
     }
 
     /// Remembers that an answer of `key` could not be shared; briefly where that is `soon_over`.

@@ -180,7 +180,7 @@ impl Pull {
 
     /// 304: what is held is still good, with newer fields; for this request too, if it wasn't
     /// before (RFC 9111 section 4.1).
-    fn take_confirmation(&self, answer: &Response<AnswerBody>, times: Times) {
+    fn take_confirmation(&mut self, answer: &Response<AnswerBody>, times: Times) {
         let [held] = &self.fetch.held[..] else { return };
         let request = self.client();
         let stored = caching::Response { status: held.status, headers: &held.headers };
@@ -205,6 +205,7 @@ impl Pull {
             }
             self.remember_whether_shared(&Ok(newer.terms.clone()), false, times.response);
         }
+        self.lead = None;
         self.fill.announce(Outcome::Validated(newer));
     }
 

@@ -20,10 +20,19 @@ use kingcdn_config::{CookieName, QueryKey, SiteKey};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     /// Of site and target: what a write or a purge names.
-    object: [u8; 32],
-    /// Of the values of the site's `headers` and `cookies`. Zeros where it has none.
-    inputs: [u8; 32],
+    pub(crate) object: ObjectKey,
+    /// Of the values of the site's `headers` and `cookies`.
+    pub(crate) inputs: Inputs,
 }
+
+/// Site and target, as a digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ObjectKey([u8; 32]);
+
+/// The values of a site's `headers` and `cookies` in a request, as a digest. Zeros where the site
+/// has none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Inputs([u8; 32]);
 
 /// How a site's requests become keys: `[site.key]`, ready for use.
 #[derive(Debug)]
@@ -43,7 +52,7 @@ impl Key {
         // A site's name is a label, it holds no NUL: no two pairs run together.
         hasher.update(&[0]);
         hasher.update(target.as_bytes());
-        Self { object: *hasher.finalize().as_bytes(), inputs: [0; 32] }
+        Self { object: ObjectKey(*hasher.finalize().as_bytes()), inputs: Inputs([0; 32]) }
     }
 }
 
@@ -121,7 +130,7 @@ impl KeyRules {
     /// A digest of what the fields and cookies of this key say. Each is told with its name, the
     /// number of its values and each value's length: no two requests run together, and an empty
     /// value isn't an absent one.
-    fn inputs(&self, headers: &HeaderMap) -> [u8; 32] {
+    fn inputs(&self, headers: &HeaderMap) -> Inputs {
         let mut digest = Digest(blake3::Hasher::new());
         digest.number(self.headers.len());
         for name in &self.headers {
@@ -135,7 +144,7 @@ impl KeyRules {
             digest.number(cookies(headers, name.as_str()).count());
             cookies(headers, name.as_str()).for_each(|value| digest.piece(value));
         }
-        *digest.0.finalize().as_bytes()
+        Inputs(*digest.0.finalize().as_bytes())
     }
 }
 
@@ -174,7 +183,7 @@ impl Digest {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.object[..8].iter().chain(&self.inputs[..4]) {
+        for byte in self.object.0[..8].iter().chain(&self.inputs.0[..4]) {
             write!(f, "{byte:02x}")?;
         }
         Ok(())

@@ -104,6 +104,21 @@ async fn fields_and_cookies_can_belong_to_the_key() {
     assert_eq!(stage.origin.count(), clients.len());
 }
 
+#[tokio::test]
+async fn a_write_invalidates_the_object_whatever_else_is_in_the_key() {
+    let stage = Stage::with("[site.key]\nheaders = [\"X-Device\"]").await;
+    for device in ["tv", "phone"] {
+        stage.origin.on("/", Answer::fresh("old"));
+        stage.get_with("/", &[("x-device", device)]).await;
+    }
+    stage.origin.on("/", Answer::new(204));
+    stage.ask(Method::DELETE, "/", &[("x-device", "tv")]).await;
+    stage.origin.on("/", Answer::fresh("new"));
+    for device in ["tv", "phone"] {
+        assert_eq!(stage.get_with("/", &[("x-device", device)]).await.text(), "new", "{device}");
+    }
+}
+
 /// A key that has what the origin never sees would tell objects apart that are the same: the
 /// configuration refuses such fields.
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a newer answer changes in a stored one (RFC 9111 sections 3.2 and 4.3.4).
 
 use http::HeaderMap;
-use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, LAST_MODIFIED};
 
 use super::{ETag, Policy, Request, Response, Terms, Times, Unstorable, date, fields};
 

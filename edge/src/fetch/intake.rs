@@ -41,9 +41,12 @@ impl Pull {
         }
         let head =
             Arc::new(Head { status: parts.status, headers: parts.headers, shared, length, terms });
+        if !storable {
+            // Before those who follow learn that it isn't for them: they would join it again.
+            self.lead = None;
+        }
         self.fill.announce(Outcome::Answer(Arc::clone(&head)));
         if !storable {
-            self.lead = None;
             // What served this request isn't what the origin gives any more, errors aside.
             let client = self.client();
             let outdated = |held: &&Arc<Object>| held.terms.serves(client);

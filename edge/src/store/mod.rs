@@ -20,27 +20,33 @@ use moka::policy::EvictionPolicy;
 pub(crate) use self::object::{Object, Slices};
 pub(crate) use self::parts::Body;
 use crate::caching::{self, Held, Request};
-use crate::key::Key;
+use crate::key::{Inputs, Key, ObjectKey};
 
-/// Variants (RFC 9111 section 4.1) that one key may have; the oldest goes when one more comes.
+/// Variants (RFC 9111 section 4.1) that one object may have, those of all inputs of its key
+/// together; the oldest goes when one more comes.
 const VARIANTS_MAX: usize = 32;
 
 /// What the edge keeps.
 pub(crate) struct Store {
-    memory: moka::sync::Cache<Key, Arc<Variants>>,
+    memory: moka::sync::Cache<ObjectKey, Arc<Variants>>,
     capacity_bytes: u64,
     /// Counts invalidations.
     invalidations: AtomicU64,
-    /// Which of them was the last of a key, for fetches that were under way then.
-    invalidated: moka::sync::Cache<Key, Moment>,
+    /// Which of them was the last of an object, for fetches that were under way then.
+    invalidated: moka::sync::Cache<ObjectKey, Moment>,
 }
 
 /// Invalidated keys that are remembered. A fetch that is older than so many invalidations may
 /// bring back what one of them removed.
 const INVALIDATED_MAX: u64 = 65_536;
 
-/// All variants of one key, the newest last. Never empty.
-struct Variants(Vec<Arc<Object>>);
+/// All variants of one object, the newest last. Never empty.
+struct Variants(Vec<Variant>);
+
+/// A variant, and the inputs of the key that it was fetched for. They are kept here rather than in
+/// the key of the map, so that a write takes all of them.
+#[derive(Clone)]
+struct Variant(Inputs, Arc<Object>);
 
 /// A place in the order of invalidations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,10 +116,14 @@ impl Store {
 
     /// What there is for `request`.
     pub(crate) fn lookup(&self, key: &Key, request: Request<'_>) -> Lookup {
-        let Some(variants) = self.memory.get(key) else {
+        let Some(variants) = self.memory.get(&key.object) else {
             return Lookup::Nothing;
         };
-        let newest_first = variants.0.iter().rev();
+        let ours = variants.0.iter().filter(|variant| variant.0 == key.inputs);
+        let newest_first = ours.map(|variant| &variant.1).rev();
+        if newest_first.clone().next().is_none() {
+            return Lookup::Nothing;
+        }
         let selected = caching::select(newest_first.clone().map(|object| &object.terms), request)
             .and_then(|index| newest_first.clone().nth(index));
         match selected {
@@ -131,7 +141,7 @@ impl Store {
         request: Request<'_>,
         asked: Moment,
     ) {
-        if self.invalidated.get(&key).is_some_and(|when| when > asked) {
+        if self.invalidated.get(&key.object).is_some_and(|when| when > asked) {
             return;
         }
         let max = usize::try_from(self.object_max_bytes()).unwrap_or(usize::MAX);
@@ -169,24 +179,28 @@ impl Store {
         Moment(self.invalidations.load(Ordering::SeqCst))
     }
 
-    /// Forgets every variant of `key`, those that are on their way in now included.
+    /// Forgets every variant of `key`'s object, whatever its inputs, those that are on their way in now included.
     pub(crate) fn invalidate(&self, key: &Key) {
         let moment = Moment(self.invalidations.fetch_add(1, Ordering::SeqCst) + 1);
-        self.invalidated.insert(*key, moment);
-        self.memory.invalidate(key);
+        self.invalidated.insert(key.object, moment);
+        self.memory.invalidate(&key.object);
     }
 
     /// Changes the variants of a key, as one step for everybody who looks.
     fn change(&self, key: Key, change: impl FnOnce(&mut Vec<Arc<Object>>)) {
-        self.memory.entry(key).and_compute_with(|entry| {
-            let before = entry.map(|held| held.into_value().0.clone()).unwrap_or_default();
-            let mut variants = before.clone();
-            change(&mut variants);
+        self.memory.entry(key.object).and_compute_with(|entry| {
+            let held = entry.map(|held| held.into_value().0.clone()).unwrap_or_default();
+            let (ours, mut variants): (Vec<_>, Vec<_>) =
+                held.into_iter().partition(|variant| variant.0 == key.inputs);
+            let before: Vec<_> = ours.into_iter().map(|variant| variant.1).collect();
+            let mut after = before.clone();
+            change(&mut after);
+            let same = after.len() == before.len()
+                && after.iter().zip(&before).all(|(one, two)| Arc::ptr_eq(one, two));
+            variants.extend(after.into_iter().map(|object| Variant(key.inputs, object)));
             if variants.len() > VARIANTS_MAX {
                 variants.remove(0);
             }
-            let same = variants.len() == before.len()
-                && variants.iter().zip(&before).all(|(one, two)| Arc::ptr_eq(one, two));
             match variants.is_empty() {
                 _ if same => Op::Nop,
                 true => Op::Remove,
@@ -219,7 +233,7 @@ impl Store {
 
 impl Variants {
     fn weight_bytes(&self) -> u32 {
-        let bytes: usize = self.0.iter().map(|object| object.weight_bytes()).sum();
+        let bytes: usize = self.0.iter().map(|variant| variant.1.weight_bytes()).sum();
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 }

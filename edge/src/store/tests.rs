@@ -65,7 +65,7 @@ fn a_key_has_a_bounded_number_of_variants() {
         request.insert("x-variant", HeaderValue::from(number));
         store.insert(key, object(&request, "x-variant", b"."), get(&request), store.moment());
     }
-    assert_eq!(store.memory.get(&key).unwrap().0.len(), VARIANTS_MAX);
+    assert_eq!(store.memory.get(&key.object).unwrap().0.len(), VARIANTS_MAX);
 }
 
 #[test]
