@@ -97,6 +97,31 @@ async fn packets_that_deserve_no_answer_get_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_comes_from_where_it_was_asked_for() {
+    let listen = ["0.0.0.0:0", "[::]:0"].map(|address| address.parse().unwrap());
+    let server = server(|config| config.dns.as_mut().unwrap().listen = listen.to_vec()).await;
+    let [v4, v6] = [server.dns.addresses()[0].port(), server.dns.addresses()[1].port()];
+    for (from, to) in [
+        ("127.0.0.1:0", ("127.0.0.1", v4)),
+        ("127.0.0.1:0", ("127.0.0.77", v4)),
+        ("127.0.0.2:0", ("127.0.0.78", v4)),
+        ("[::1]:0", ("::1", v6)),
+    ] {
+        let socket = std::net::UdpSocket::bind(from).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        // Takes packets from there only. Many: what the system tells of one packet is no word
+        // about the next.
+        socket.connect(to).unwrap();
+        for id in 0..80_u16 {
+            socket.send(&query(id, NAME)).unwrap();
+        }
+        for _ in 0..80 {
+            assert!(socket.recv(&mut [0; 512]).unwrap() > 40, "{to:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp_takes_many_queries_and_few_connections() {
     let server = server(|_| ()).await;
     let address = server.address;

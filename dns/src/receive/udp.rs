@@ -29,35 +29,37 @@ pub(super) fn serve(
     metrics: &Metrics,
     stop: &watch::Receiver<bool>,
 ) {
-    let patience = Some(PATIENCE);
-    if let Err(error) =
-        socket.set_read_timeout(patience).and_then(|()| socket.set_write_timeout(patience))
-    {
-        error!(%error, "no queries over UDP");
-        return;
-    }
+    let mut batch = match patient(socket) {
+        Ok(batch) => batch,
+        Err(error) => return error!(%error, "no queries over UDP"),
+    };
     let mut tally = journey.tally();
-    let mut batch = Batch::new();
-    let mut next = || -> io::Result<()> {
-        batch.receive(&socket)?;
+    let mut next = |batch: &mut Batch| -> io::Result<()> {
+        batch.receive()?;
         let started = Stopwatch::start();
         let mut turn = journey.turn(Transport::Udp, &mut tally);
         batch.answer(|packet, from, out| turn.answer(packet, from, out));
         turn.end(started.elapsed());
-        metrics.unsent(batch.send(&socket));
+        metrics.unsent(batch.send());
         Ok(())
     };
     while stop.has_changed().is_ok() && !*stop.borrow() {
-        if let Err(error) = next()
+        if let Err(error) = next(&mut batch)
             && !is_silence(&error)
         {
             warn!(%error, "queries can't be received");
             std::thread::sleep(BREATH);
         }
     }
-    if socket.set_nonblocking(true).is_ok() {
-        let _silence = (0..LAST_BATCHES).try_for_each(|_| next());
+    if batch.socket().set_nonblocking(true).is_ok() {
+        let _silence = (0..LAST_BATCHES).try_for_each(|_| next(&mut batch));
     }
+}
+
+fn patient(socket: UdpSocket) -> io::Result<Batch> {
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Batch::new(socket)
 }
 
 /// Nothing came, or a signal.
