@@ -8,6 +8,8 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::zone::{End, Found, Zone};
 
+/// An extended error (RFC 8914 section 4.21).
+const NOT_AUTHORITATIVE: u16 = 20;
 /// Seconds for which the answer to ANY may be cached.
 const ANY_TTL: u32 = 3600;
 
@@ -15,6 +17,8 @@ const ANY_TTL: u32 = 3600;
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) code: ResponseCode,
+    /// What more can be said of the code (RFC 8914).
+    pub(crate) extended: Option<u16>,
     /// AA: we are an authority for the name asked for.
     pub(crate) authoritative: bool,
     pub(crate) answers: Vec<Record>,
@@ -46,6 +50,11 @@ impl Answer {
     /// An answer that is nothing but a code.
     pub(crate) fn code(code: ResponseCode) -> Self {
         Self { code, ..Self::default() }
+    }
+
+    /// The answer to a question that isn't for us.
+    pub(crate) fn not_ours() -> Self {
+        Self { extended: Some(NOT_AUTHORITATIVE), ..Self::code(ResponseCode::Refused) }
     }
 
     /// The answer to a question for this name that led to `found`, and there to a site for which steering said
@@ -90,7 +99,7 @@ impl Answer {
                 answer.addresses_of_servers(zone, &servers.records);
             }
             End::Elsewhere => {}
-            End::NotOurs => return Self::code(ResponseCode::Refused),
+            End::NotOurs => return Self::not_ours(),
         }
         answer
     }

@@ -15,9 +15,10 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
-pub(crate) use edns::{Edns, OPT, PAYLOAD_MAX, Subnet};
+pub(crate) use edns::{Edns, OPT, PAYLOAD_MAX, Subnet, write_cookie, write_keepalive};
 pub(crate) use reader::Reader;
 
+use crate::cookies::Cookie;
 use crate::name::Key;
 
 /// Octets of a header (RFC 1035 section 4.1.1).
@@ -28,6 +29,9 @@ pub(crate) const RESPONSE: u8 = 0x80;
 const OPERATION: u8 = 0x78;
 /// What an answer repeats of the first octet of flags: the operation and RD.
 const REPEATED: u8 = OPERATION | 0x01;
+/// Extended errors (RFC 8914 section 4).
+const PROHIBITED: u16 = 18;
+const NOT_SUPPORTED: u16 = 21;
 /// Class IN.
 const IN: u16 = 1;
 
@@ -47,6 +51,15 @@ pub(crate) struct Query<'p> {
     /// What the client can do, where it says so and we can read it.
     pub(crate) edns: Option<Edns>,
     pub(crate) question: Result<Question, Refusal>,
+    pub(crate) promise: Promise,
+}
+
+/// What the answer's OPT tells the client, whatever the answer is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Promise {
+    pub(crate) cookie: Option<Cookie>,
+    /// For how many tenths of a second the connection may idle.
+    pub(crate) keepalive: Option<u16>,
 }
 
 /// Why a packet gets no answer at all.
@@ -81,6 +94,8 @@ pub(crate) enum Refusal {
     SubnetFamily,
     #[error("there is more than one client subnet")]
     SubnetTwice,
+    #[error("the cookie is too short or too long")]
+    Cookie,
     #[error("the class isn't IN")]
     Class,
     #[error("zones aren't transferred")]
@@ -88,10 +103,19 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// What more can be said of it (RFC 8914 section 4).
+    pub(crate) fn extended(self) -> Option<u16> {
+        match self {
+            Self::Transfer => Some(PROHIBITED),
+            Self::Class | Self::Operation => Some(NOT_SUPPORTED),
+            _ => None,
+        }
+    }
+
     pub(crate) fn code(self) -> ResponseCode {
         match self {
             Self::Operation => ResponseCode::NotImp,
-            // RFC 7871 section 7.1.2 and RFC 9619 section 4.
+            // RFC 7871 section 7.1.2, RFC 7873 section 5.2.2 and RFC 9619 section 4.
             Self::Questions
             | Self::Malformed
             | Self::Edns
@@ -99,7 +123,8 @@ impl Refusal {
             | Self::SubnetLength
             | Self::SubnetScope
             | Self::SubnetFamily
-            | Self::SubnetTwice => ResponseCode::FormErr,
+            | Self::SubnetTwice
+            | Self::Cookie => ResponseCode::FormErr,
             // RFC 6891 section 6.1.3.
             Self::EdnsVersion => ResponseCode::BADVERS,
             Self::Class | Self::Transfer => ResponseCode::Refused,
@@ -122,6 +147,7 @@ pub(crate) fn decode(packet: &[u8]) -> Result<Query<'_>, Silence> {
         octets: &[],
         edns: None,
         question: Err(Refusal::Questions),
+        promise: Promise::default(),
     };
     let mut reader = Reader(behind);
     if count(4) == 1 {

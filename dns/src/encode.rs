@@ -5,7 +5,9 @@ use hickory_proto::rr::Record;
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 use crate::answer::Answer;
-use crate::decode::{Edns, HEADER, OPT, PAYLOAD_MAX, Query, Question, RESPONSE};
+use crate::decode::{
+    Edns, HEADER, OPT, PAYLOAD_MAX, Query, Question, RESPONSE, write_cookie, write_keepalive,
+};
 use crate::record::Transport;
 
 /// What an answer over UDP has without EDNS (RFC 1035 section 4.2.1).
@@ -15,11 +17,15 @@ const AUTHORITATIVE: u8 = 0x04;
 const TRUNCATED: u8 = 0x02;
 /// DO, in the TTL of OPT (RFC 3225 section 3).
 const DNSSEC_OK: u8 = 0x80;
+/// Code of the option for an extended error (RFC 8914 section 2).
+const EXTENDED: u16 = 15;
 
 /// What an answer's header says, beside what it repeats of the query's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) code: ResponseCode,
+    /// What more can be said of the code, to clients with EDNS (RFC 8914).
+    pub(crate) extended: Option<u16>,
     pub(crate) authoritative: bool,
     pub(crate) truncated: bool,
     /// Records of each section, without OPT.
@@ -40,13 +46,14 @@ pub(crate) fn encode(query: &Query<'_>, answer: &Answer, limit: usize, out: &mut
     out.clear();
     let mut head = Head {
         code: answer.code,
+        extended: answer.extended,
         authoritative: answer.authoritative,
         truncated: false,
         counts: [0; 3],
     };
     match &query.question {
         Ok(question) => {
-            let room = limit.saturating_sub(opt_size(query.edns.as_ref()));
+            let room = limit.saturating_sub(opt_size(query, answer.extended));
             records(question, answer, room, &mut head, out);
             let (header, behind) = out.split_at_mut(HEADER);
             header.copy_from_slice(&header_of(query, &head));
@@ -56,7 +63,7 @@ pub(crate) fn encode(query: &Query<'_>, answer: &Answer, limit: usize, out: &mut
         }
         Err(_) => open(query, &head, out),
     }
-    close(query, answer.code, answer.scope, out);
+    close(query, &head, answer.scope, out);
     head
 }
 
@@ -67,27 +74,41 @@ pub(crate) fn open(query: &Query<'_>, head: &Head, out: &mut Vec<u8>) {
 }
 
 /// Ends an answer: OPT in answer to OPT (RFC 6891 section 7), a client subnet in answer to one (RFC
-/// 7871 section 7.2.1).
-pub(crate) fn close(query: &Query<'_>, code: ResponseCode, scope: u8, out: &mut Vec<u8>) {
+/// 7871 section 7.2.1), and what else we have to say.
+pub(crate) fn close(query: &Query<'_>, head: &Head, scope: u8, out: &mut Vec<u8>) {
     let Some(edns) = &query.edns else { return };
     let [opt, payload] = [OPT, PAYLOAD_MAX].map(u16::to_be_bytes);
     let flags = if edns.dnssec_ok { DNSSEC_OK } else { 0 };
-    out.extend_from_slice(&[0, opt[0], opt[1], payload[0], payload[1], code.high(), 0, flags, 0]);
-    #[allow(clippy::cast_possible_truncation)] // At most 24.
-    let length = options_size(edns) as u16;
+    let high = head.code.high();
+    out.extend_from_slice(&[0, opt[0], opt[1], payload[0], payload[1], high, 0, flags, 0]);
+    #[allow(clippy::cast_possible_truncation)] // Below a hundred.
+    let length = options_size(edns, query, head.extended) as u16;
     out.extend_from_slice(&length.to_be_bytes());
     if let Some(subnet) = &edns.subnet {
         subnet.echo(scope, out);
     }
+    if let Some(cookie) = &query.promise.cookie {
+        write_cookie(cookie, out);
+    }
+    if let Some(tenths) = query.promise.keepalive {
+        write_keepalive(tenths, out);
+    }
+    if let Some(extended) = head.extended {
+        let [code, extended] = [EXTENDED, extended].map(u16::to_be_bytes);
+        out.extend_from_slice(&[code[0], code[1], 0, 2, extended[0], extended[1]]);
+    }
 }
 
 /// Octets of what [`close`] writes.
-pub(crate) fn opt_size(edns: Option<&Edns>) -> usize {
-    edns.map_or(0, |edns| 11 + options_size(edns))
+pub(crate) fn opt_size(query: &Query<'_>, extended: Option<u16>) -> usize {
+    query.edns.as_ref().map_or(0, |edns| 11 + options_size(edns, query, extended))
 }
 
-fn options_size(edns: &Edns) -> usize {
-    edns.subnet.map_or(0, |subnet| 4 + 4 + usize::from(subnet.source.div_ceil(8)))
+fn options_size(edns: &Edns, query: &Query<'_>, extended: Option<u16>) -> usize {
+    edns.subnet.map_or(0, |subnet| subnet.size())
+        + query.promise.cookie.map_or(0, |cookie| 4 + cookie.len())
+        + query.promise.keepalive.map_or(0, |_| 6)
+        + extended.map_or(0, |_| 6)
 }
 
 fn header_of(query: &Query<'_>, head: &Head) -> [u8; HEADER] {

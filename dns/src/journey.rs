@@ -11,14 +11,17 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use hickory_proto::op::ResponseCode;
+use kingcdn_config::clock::{Clock, Timestamp};
 use tracing::debug;
 
 use crate::answer::{Answer, Steered};
-use crate::decode::{Query, Question, decode};
+use crate::cookies::Cookies;
+use crate::decode::{Query, Question, Silence, decode};
 use crate::encode::{encode, limit};
 use crate::health::Snapshot;
 use crate::locate;
 use crate::ready::{Addresses, Found};
+use crate::receive::KEEPALIVE_TENTHS;
 use crate::record::{Metrics, Tally, Transport};
 use crate::world::World;
 use crate::zone::{End, resolve};
@@ -29,6 +32,8 @@ use steer::{Steering, steer};
 pub(crate) struct Journey {
     pub(crate) world: Arc<ArcSwap<World>>,
     metrics: Arc<Metrics>,
+    clock: Clock,
+    cookies: Cookies,
 }
 
 /// The journey of a few queries at a time, over one transport: they see one world, one fleet, and
@@ -36,7 +41,8 @@ pub(crate) struct Journey {
 pub(crate) struct Turn<'t> {
     world: Guard<Arc<World>>,
     fleet: Guard<Arc<Snapshot>>,
-    metrics: &'t Metrics,
+    journey: &'t Journey,
+    now: Timestamp,
     tally: &'t mut Tally,
     transport: Transport,
 }
@@ -50,8 +56,13 @@ pub(crate) struct Outcome {
 }
 
 impl Journey {
-    pub(crate) fn new(world: Arc<ArcSwap<World>>, metrics: Arc<Metrics>) -> Self {
-        Self { world, metrics }
+    pub(crate) fn new(
+        world: Arc<ArcSwap<World>>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        cookies: Cookies,
+    ) -> Self {
+        Self { world, metrics, clock, cookies }
     }
 
     /// Counts of queries, to be kept from turn to turn.
@@ -63,7 +74,7 @@ impl Journey {
     pub(crate) fn turn<'t>(&'t self, transport: Transport, tally: &'t mut Tally) -> Turn<'t> {
         let world = self.world.load();
         let fleet = world.monitor.fleet();
-        Turn { world, fleet, metrics: &self.metrics, tally, transport }
+        Turn { world, fleet, journey: self, now: self.clock.now(), tally, transport }
     }
 }
 
@@ -72,7 +83,7 @@ impl Turn<'_> {
     /// silence is the answer.
     pub(crate) fn answer(&mut self, packet: &[u8], from: IpAddr, out: &mut Vec<u8>) {
         out.clear();
-        match decode(packet) {
+        match self.read(packet, from) {
             Ok(query) => {
                 let ready = self.ready(&query, from, out);
                 let outcome = ready.unwrap_or_else(|| self.whole(&query, from, out));
@@ -82,9 +93,22 @@ impl Turn<'_> {
         }
     }
 
+    /// A packet, read, with what its answer says to the client whatever it is.
+    pub(crate) fn read<'p>(&self, packet: &'p [u8], from: IpAddr) -> Result<Query<'p>, Silence> {
+        let mut query = decode(packet)?;
+        if let Some(edns) = &query.edns {
+            let cookie = |client| self.journey.cookies.answer(client, self.now, from);
+            query.promise.cookie = edns.cookie.map(cookie);
+            // Over UDP it is ignored (RFC 7828 section 3.2.2).
+            let asks = edns.keepalive && self.transport == Transport::Tcp;
+            query.promise.keepalive = asks.then_some(KEEPALIVE_TENTHS);
+        }
+        Ok(query)
+    }
+
     /// Ends a turn, which took so long.
     pub(crate) fn end(self, took: Duration) {
-        self.tally.flush(self.metrics, &self.world, took);
+        self.tally.flush(&self.journey.metrics, &self.world, took);
     }
 
     /// The answer that was made ahead, if there is one and it fits.
@@ -118,7 +142,10 @@ impl Turn<'_> {
     /// The answer to whatever there may come, cut to what the client takes.
     pub(crate) fn whole(&self, query: &Query<'_>, from: IpAddr, out: &mut Vec<u8>) -> Outcome {
         let (answer, steering) = match &query.question {
-            Err(refusal) => (Answer::code(refusal.code()), None),
+            Err(refusal) => {
+                let extended = refusal.extended();
+                (Answer { extended, ..Answer::code(refusal.code()) }, None)
+            }
             Ok(question) => self.resolved(query, question, from),
         };
         let head = encode(query, &answer, limit(self.transport, query.edns.as_ref()), out);

@@ -6,6 +6,7 @@
 //! [`steering`].
 
 mod answer;
+mod cookies;
 mod decode;
 mod encode;
 mod health;
@@ -37,6 +38,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use cookies::Cookies;
 use journey::Journey;
 use record::Metrics;
 use status::Status;
@@ -149,7 +151,8 @@ impl Dns {
         let checks = world.monitor.watch();
         let world = Arc::new(ArcSwap::from_pointee(world));
         let (stop, stopped) = watch::channel(false);
-        let journey = Journey::new(Arc::clone(&world), Arc::clone(&metrics));
+        let (cookies, metered) = (Cookies::random(), Arc::clone(&metrics));
+        let journey = Journey::new(Arc::clone(&world), metered, clock.clone(), cookies);
         let listeners =
             receive::serve(sockets, &journey, &metrics, &stopped).map_err(StartError::Threads)?;
         info!(?addresses, "answering DNS");

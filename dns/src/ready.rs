@@ -106,7 +106,7 @@ impl Ready {
         let mut ready = Self {
             names: HashMap::new(),
             nothing: nothing.collect(),
-            refused: Body::empty(ResponseCode::Refused),
+            refused: Body::empty(&Answer::not_ours()),
         };
         for (_, zone) in zones.iter() {
             for (name, types) in zone.names() {

@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+pub(crate) use tcp::KEEPALIVE_TENTHS;
+
 use crate::journey::Journey;
 use crate::record::Metrics;
 

@@ -53,7 +53,12 @@ async fn dig_and_kdig_understand_every_answer() {
         ("kingcdn.test A +opcode=9", &["status: NOTIMP"]),
         ("kingcdn.test A +header-only", &["status: FORMERR"]),
         ("version.bind CH TXT", &["status: REFUSED"]),
-        ("kingcdn.test A +ednsopt=100:00 +ednsflags=0x40 +cookie", &["status: NOERROR"]),
+        (
+            "kingcdn.test A +ednsopt=100:00 +ednsflags=0x40 +cookie=0102030405060708",
+            &["status: NOERROR", "COOKIE: 010203040506070801000000", "(good)"],
+        ),
+        ("kingcdn.test A +keepalive +tcp", &["TCP KEEPALIVE: 10.0 secs"]),
+        ("example.org A", &["EDE: 20 (Not Authoritative)"]),
     ];
     for (arguments, expected) in cases {
         let arguments = format!("+noednsneg +nocookie +tries=1 {arguments}");

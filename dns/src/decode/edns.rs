@@ -3,11 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Reader, Refusal};
+use crate::cookies::{ClientCookie, Cookie};
 
 /// Type of the OPT record.
 pub(crate) const OPT: u16 = 41;
 /// Code of the client subnet option.
 const SUBNET: u16 = 8;
+/// Code of the cookie option (RFC 7873 section 4).
+const COOKIE: u16 = 10;
+/// Code of the option that asks how long a connection may idle (RFC 7828).
+const KEEPALIVE: u16 = 11;
 /// Address families of the option (RFC 7871 section 6).
 const FAMILY_V4: u16 = 1;
 const FAMILY_V6: u16 = 2;
@@ -25,6 +30,9 @@ pub(crate) struct Edns {
     pub(crate) dnssec_ok: bool,
     /// For whom the resolver asks.
     pub(crate) subnet: Option<Subnet>,
+    pub(crate) cookie: Option<ClientCookie>,
+    /// Whether it asks how long a connection may idle.
+    pub(crate) keepalive: bool,
 }
 
 /// A client subnet option.
@@ -37,6 +45,11 @@ pub(crate) struct Subnet {
 }
 
 impl Subnet {
+    /// Octets of the option.
+    pub(crate) fn size(&self) -> usize {
+        4 + 4 + usize::from(self.source.div_ceil(8))
+    }
+
     /// Writes the option of the answer: everything as in the query, and our scope (RFC 7871
     /// section 7.2.1). A client that wants not to be known gets no scope (section 7.1.2).
     pub(crate) fn echo(&self, scope: u8, out: &mut Vec<u8>) {
@@ -74,18 +87,15 @@ pub(crate) fn read(
         payload: opt.class.clamp(PAYLOAD_MIN, PAYLOAD_MAX),
         dnssec_ok: opt.ttl & 0x8000 != 0,
         subnet: None,
+        cookie: None,
+        keepalive: false,
     };
     let version = opt.ttl >> 16 & 0xff;
     if version != 0 {
         return Ok(Some((edns, Some(Refusal::EdnsVersion))));
     }
-    match subnet(opt.data) {
-        Ok(subnet) => {
-            edns.subnet = subnet;
-            Ok(Some((edns, None)))
-        }
-        Err(refusal) => Ok(Some((edns, Some(refusal)))),
-    }
+    let fault = edns.options(opt.data).err();
+    Ok(Some((edns, fault)))
 }
 
 struct Opt<'p> {
@@ -121,22 +131,35 @@ fn record<'p>(reader: &mut Reader<'p>) -> Option<(bool, u16, Opt<'p>)> {
     Some((root, rtype, Opt { class, ttl, data }))
 }
 
-/// The client subnet among the options.
-fn subnet(options: &[u8]) -> Result<Option<Subnet>, Refusal> {
-    let mut reader = Reader(options);
-    let mut found = None;
-    while !reader.0.is_empty() {
-        let code = reader.u16().ok_or(Refusal::Edns)?;
-        let length = reader.u16().ok_or(Refusal::Edns)?;
-        let data = reader.take(usize::from(length)).ok_or(Refusal::Edns)?;
-        if code == SUBNET {
-            let subnet = one_subnet(data)?;
-            if found.replace(subnet).is_some() {
-                return Err(Refusal::SubnetTwice);
+impl Edns {
+    /// Takes what we know of the options. None is kept of those of a packet that is refused.
+    fn options(&mut self, options: &[u8]) -> Result<(), Refusal> {
+        let mut reader = Reader(options);
+        let mut taken = *self;
+        while !reader.0.is_empty() {
+            let code = reader.u16().ok_or(Refusal::Edns)?;
+            let length = reader.u16().ok_or(Refusal::Edns)?;
+            let data = reader.take(usize::from(length)).ok_or(Refusal::Edns)?;
+            match code {
+                SUBNET if taken.subnet.is_some() => return Err(Refusal::SubnetTwice),
+                SUBNET => taken.subnet = Some(one_subnet(data)?),
+                // The first counts (RFC 7873 section 5.2).
+                COOKIE => taken.cookie = taken.cookie.or(Some(client_cookie(data)?)),
+                KEEPALIVE => taken.keepalive = true,
+                _ => {}
             }
         }
+        *self = taken;
+        Ok(())
     }
-    Ok(found)
+}
+
+/// The client's part of a cookie (RFC 7873 section 5.2.2).
+fn client_cookie(data: &[u8]) -> Result<ClientCookie, Refusal> {
+    match (data.first_chunk(), data.len()) {
+        (Some(client), 8 | 16..=40) => Ok(*client),
+        _ => Err(Refusal::Cookie),
+    }
 }
 
 /// RFC 7871 section 6, and section 7.1.2 for what is refused.
@@ -170,4 +193,17 @@ fn one_subnet(data: &[u8]) -> Result<Subnet, Refusal> {
         IpAddr::V4(Ipv4Addr::from(whole))
     };
     Ok(Subnet { address, source })
+}
+
+/// Writes the option of an answer to a cookie.
+pub(crate) fn write_cookie(cookie: &Cookie, out: &mut Vec<u8>) {
+    let [high, low] = COOKIE.to_be_bytes();
+    out.extend_from_slice(&[high, low, 0, 24]);
+    out.extend_from_slice(cookie);
+}
+
+/// Writes for how long a connection may idle, in tenths of a second (RFC 7828 section 3.1).
+pub(crate) fn write_keepalive(tenths: u16, out: &mut Vec<u8>) {
+    let ([high, low], [first, second]) = (KEEPALIVE.to_be_bytes(), tenths.to_be_bytes());
+    out.extend_from_slice(&[high, low, 0, 2, first, second]);
 }

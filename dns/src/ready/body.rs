@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use hickory_proto::op::ResponseCode;
 
 use crate::answer::Answer;
-use crate::decode::{HEADER, Query, Question, Reader};
+use crate::decode::{HEADER, Promise, Query, Question, Reader};
 use crate::encode::{self, Head, encode};
 use crate::name::Key;
 
 /// The longest answer that is kept, with its question: so that it fits into any packet, whatever the
-/// client takes.
-const LIMIT: usize = 512 - 11 - 24;
+/// client takes and however long its OPT is.
+const LIMIT: usize = 512 - 80;
 /// Type and class behind a question's name.
 const TYPE_AND_CLASS: usize = 4;
 /// The mark of a pointer (RFC 1035 section 4.1.4).
@@ -49,6 +49,7 @@ impl Body {
             octets: &question,
             edns: None,
             question: Ok(Question { key: key.clone(), rtype: 0.into() }),
+            promise: Promise::default(),
         };
         let mut packet = Vec::new();
         let head = encode(&query, answer, LIMIT, &mut packet);
@@ -58,9 +59,15 @@ impl Body {
         (!head.truncated).then_some(body)
     }
 
-    /// An answer that is nothing but a code.
-    pub(crate) fn empty(code: ResponseCode) -> Self {
-        let head = Head { code, authoritative: false, truncated: false, counts: [0; 3] };
+    /// An answer without records.
+    pub(crate) fn empty(answer: &Answer) -> Self {
+        let head = Head {
+            code: answer.code,
+            extended: answer.extended,
+            authoritative: answer.authoritative,
+            truncated: false,
+            counts: [0; 3],
+        };
         Self { head, octets: Box::default(), made_for: 0, pointers: None }
     }
 
@@ -125,7 +132,7 @@ impl Body {
             + query.octets.len()
             + self.octets.len()
             + addresses.map_or(0, |addresses| addresses.size())
-            + encode::opt_size(query.edns.as_ref());
+            + encode::opt_size(query, self.head.extended);
         if size > limit {
             return false;
         }
@@ -148,7 +155,7 @@ impl Body {
         if let Some(addresses) = addresses {
             addresses.write(out);
         }
-        encode::close(query, code, scope, out);
+        encode::close(query, &head, scope, out);
         true
     }
 }

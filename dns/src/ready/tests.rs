@@ -70,7 +70,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         3 => Just(Vec::new()),
         3 => subnet4,
         1 => subnet6,
-        1 => Just(vec![0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]),
+        1 => Just(vec![0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 11, 0, 0]),
         1 => prop::collection::vec(any::<u8>(), 0..12),
     ];
     let payload = prop_oneof![Just(1232), Just(512), any::<u16>()];
@@ -155,9 +155,9 @@ fn both(
     from: IpAddr,
     transport: Transport,
 ) -> Result<(Option<Vec<u8>>, Vec<u8>), Silence> {
-    let query = decode(packet)?;
     let mut tally = server.journey.tally();
     let turn = server.journey.turn(transport, &mut tally);
+    let query = turn.read(packet, from)?;
     let (mut ready, mut whole) = (Vec::new(), Vec::new());
     let outcome = turn.ready(&query, from, &mut ready);
     turn.whole(&query, from, &mut whole);

@@ -23,6 +23,8 @@ const CONNECTIONS: usize = 1024;
 const CONNECTIONS_OF_ONE: usize = 64;
 /// A connection without a whole query for so long is closed (RFC 7766 section 6.2.3).
 const IDLE: Duration = Duration::from_secs(10);
+/// The same for clients that ask, in tenths of a second (RFC 7828).
+pub(crate) const KEEPALIVE_TENTHS: u16 = 100;
 /// A pause for when no connection can be accepted.
 const BREATH: Duration = Duration::from_millis(100);
 

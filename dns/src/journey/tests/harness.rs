@@ -11,6 +11,7 @@ use kingcdn_config::Config;
 use kingcdn_config::clock::{Clock, Timestamp};
 
 use super::super::Journey;
+use crate::cookies::Cookies;
 use crate::record::{Metrics, Transport};
 use crate::testing;
 use crate::world::{Parts, World};
@@ -55,10 +56,15 @@ impl Server {
         let metrics = Metrics::new(&registry).unwrap();
         let clock = Clock::manual(Timestamp::default());
         let parts = Parts::of(&config).unwrap();
-        let world = World::build(parts, clock, &metrics, None);
+        let world = World::build(parts, clock.clone(), &metrics, None);
         let world = world.unwrap_or_else(|errors| panic!("{errors:?}"));
         Self {
-            journey: Journey::new(Arc::new(ArcSwap::from_pointee(world)), metrics),
+            journey: Journey::new(
+                Arc::new(ArcSwap::from_pointee(world)),
+                metrics,
+                clock,
+                Cookies::new(*b"a secret of ours"),
+            ),
             registry,
             _folder: folder,
         }
