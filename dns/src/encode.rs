@@ -8,6 +8,7 @@ use crate::answer::Answer;
 use crate::decode::{
     Edns, HEADER, OPT, PAYLOAD_MAX, Query, Question, RESPONSE, write_cookie, write_keepalive,
 };
+use crate::hickory;
 use crate::record::Transport;
 
 /// What an answer over UDP has without EDNS (RFC 1035 section 4.2.1).
@@ -41,8 +42,22 @@ pub(crate) fn limit(transport: Transport, edns: Option<&Edns>) -> usize {
     }
 }
 
+/// Who writes the records of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// We: for answers that are made ahead, and have the client's capitals put in later.
+    Ourselves,
+    /// hickory-server: for whatever else there is.
+    Hickory,
+}
+
 /// Writes a whole answer, cut to `limit` octets: whole records, as many as fit, and always OPT.
-pub(crate) fn encode(query: &Query<'_>, answer: &Answer, limit: usize, out: &mut Vec<u8>) -> Head {
+pub(crate) fn encode(
+    query: &Query<'_>,
+    answer: &Answer,
+    (writer, limit): (Writer, usize),
+    out: &mut Vec<u8>,
+) -> Head {
     out.clear();
     let mut head = Head {
         code: answer.code,
@@ -54,7 +69,10 @@ pub(crate) fn encode(query: &Query<'_>, answer: &Answer, limit: usize, out: &mut
     match &query.question {
         Ok(question) => {
             let room = limit.saturating_sub(opt_size(query, answer.extended));
-            records(question, answer, room, &mut head, out);
+            match writer {
+                Writer::Ourselves => records(question, answer, room, &mut head, out),
+                Writer::Hickory => hickory::records(query, answer, room, &mut head, out),
+            }
             let (header, behind) = out.split_at_mut(HEADER);
             header.copy_from_slice(&header_of(query, &head));
             // Names are written against the question in lower case, so that they are the same

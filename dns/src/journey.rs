@@ -17,7 +17,7 @@ use tracing::debug;
 use crate::answer::{Answer, Steered};
 use crate::cookies::Cookies;
 use crate::decode::{Query, Question, Silence, decode};
-use crate::encode::{encode, limit};
+use crate::encode::{Writer, encode, limit};
 use crate::health::Snapshot;
 use crate::locate;
 use crate::ready::{Addresses, Found};
@@ -148,7 +148,8 @@ impl Turn<'_> {
             }
             Ok(question) => self.resolved(query, question, from),
         };
-        let head = encode(query, &answer, limit(self.transport, query.edns.as_ref()), out);
+        let limit = limit(self.transport, query.edns.as_ref());
+        let head = encode(query, &answer, (Writer::Hickory, limit), out);
         Outcome { code: head.code, steering, scope: answer.scope, truncated: head.truncated }
     }
 

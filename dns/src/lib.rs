@@ -10,6 +10,7 @@ mod cookies;
 mod decode;
 mod encode;
 mod health;
+mod hickory;
 mod journey;
 mod locate;
 mod name;

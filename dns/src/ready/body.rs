@@ -6,7 +6,7 @@ use hickory_proto::op::ResponseCode;
 
 use crate::answer::Answer;
 use crate::decode::{HEADER, Promise, Query, Question, Reader};
-use crate::encode::{self, Head, encode};
+use crate::encode::{self, Head, Writer, encode};
 use crate::name::Key;
 
 /// The longest answer that is kept, with its question: so that it fits into any packet, whatever the
@@ -52,7 +52,7 @@ impl Body {
             promise: Promise::default(),
         };
         let mut packet = Vec::new();
-        let head = encode(&query, answer, LIMIT, &mut packet);
+        let head = encode(&query, answer, (Writer::Ourselves, LIMIT), &mut packet);
         let octets = packet.split_off((HEADER + question.len()).min(packet.len()));
         let made_for = u16::try_from(key.whole().len()).ok()?;
         let body = Self { head, octets: octets.into(), made_for, pointers: None };
