@@ -26,6 +26,8 @@ struct Up {
 impl Up {
     async fn start() -> Self {
         let alone = DEMO.lock().await;
+        // A test before this one may have left just now.
+        demo_is_over().await;
         let folder = TempDir::new().expect("a temporary folder");
         let mut child = Command::new(KINGCDN)
             .args(["up", "--restart-after", "1s"])
@@ -87,6 +89,7 @@ async fn shell(command: &str) -> String {
 /// Whether nobody listens there any more.
 async fn is_free(address: &str) -> bool {
     tokio::net::TcpListener::bind(address).await.is_ok()
+        && tokio::net::UdpSocket::bind(address).await.is_ok()
 }
 
 async fn demo_is_over() {
