@@ -29,6 +29,9 @@ pub(crate) enum Command {
     Origin(NodeOptions),
     /// Check a configuration file: exit 0 when it is right, 2 with every error when it isn't.
     Check(CheckOptions),
+    /// Make a location database.
+    #[command(subcommand)]
+    Geo(GeoCommand),
     /// Ask a node on this machine for its health: exit 0 when it is well, 1 when it isn't.
     Health(HealthOptions),
 }
@@ -99,6 +102,35 @@ pub(crate) struct CheckOptions {
     /// The configuration file.
     #[arg(value_name = "FILE", env = "KINGCDN_CONFIG")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GeoCommand {
+    /// Make one of two tables of ranges, or of a city database.
+    Build(GeoOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GeoOptions {
+    /// Lines `first address,latitude,longitude` by address, also compressed (.zst). A range ends
+    /// before the next line's address; without degrees it is nowhere.
+    #[arg(long, value_name = "FILE", requires = "ipv6", required_unless_present = "mmdb")]
+    pub(crate) ipv4: Option<PathBuf>,
+    /// The same for IPv6.
+    #[arg(long, value_name = "FILE", requires = "ipv4")]
+    pub(crate) ipv6: Option<PathBuf>,
+    /// A city database in MaxMind's format instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ipv4", "ipv6"])]
+    pub(crate) mmdb: Option<PathBuf>,
+    /// What it is and of when, as /status says: "DB-IP City Lite 2026-06".
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) edition: String,
+    /// What its licence wants to be said.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) attribution: String,
+    /// The database to write, for `geoip` in `[dns]`.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod admin;
 mod check;
 mod cli;
 mod failure;
+mod geo;
 mod health;
 mod node;
 mod ports;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Edge(options) => process::run(Role::Edge, &options, &logs),
         Command::Origin(options) => process::run(Role::Origin, &options, &logs),
         Command::Check(options) => check::run(&options),
+        Command::Geo(command) => geo::run(&command),
         Command::Health(options) => health::run(&options),
     };
     match done {

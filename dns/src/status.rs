@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::geo::Origin;
 use crate::health::Health;
 use crate::record::Metrics;
 use crate::world::World;
@@ -14,6 +15,7 @@ pub(crate) struct Status<'w> {
     uptime_seconds: u64,
     zones: usize,
     map: MapStatus,
+    geoip: &'w Origin,
     edges: Vec<EdgeStatus<'w>>,
 }
 
@@ -81,6 +83,7 @@ impl<'w> Status<'w> {
             uptime_seconds: uptime.as_secs(),
             zones: world.zones.len(),
             map: MapStatus { ranges: world.map.ranges(), bytes: world.map.bytes() },
+            geoip: &world.origin,
             edges: edges.collect(),
         }
     }

@@ -7,6 +7,7 @@ use kingcdn_config::clock::{Clock, Stopwatch};
 use kingcdn_config::{AllDown, Cdn, Config, Dns};
 use prometheus::IntCounter;
 
+use crate::geo::Origin;
 use crate::health::Monitor;
 use crate::locate;
 use crate::ready::Ready;
@@ -20,6 +21,8 @@ pub(crate) struct World {
     /// Answers made ahead, from the zones.
     pub(crate) ready: Ready,
     pub(crate) map: Map,
+    /// Whose locations are in the map.
+    pub(crate) origin: Origin,
     pub(crate) monitor: Arc<Monitor>,
     /// TTL of steered answers in seconds.
     pub(crate) ttl: u32,
@@ -50,7 +53,7 @@ impl<'c> Parts<'c> {
     }
 
     /// Reads zones and database: all that can be wrong with them.
-    pub(crate) fn read(self) -> Result<(Zones, Map), Vec<ZoneError>> {
+    pub(crate) fn read(self) -> Result<(Zones, (Map, Origin)), Vec<ZoneError>> {
         let zones = zone::load(self.config, self.cdn, self.dns);
         let map = locate::compile(self.config, self.dns);
         match (zones, map) {
@@ -74,7 +77,7 @@ impl World {
         before: Option<&Self>,
     ) -> Result<Self, Vec<ZoneError>> {
         let started = Stopwatch::start();
-        let (zones, map) = parts.read()?;
+        let (zones, (map, origin)) = parts.read()?;
         metrics.world(zones.len(), map.ranges(), map.bytes(), started.elapsed());
         let config = parts.config;
         let edges: Box<[Box<str>]> = config.edges.iter().map(|e| e.name.as_str().into()).collect();
@@ -90,6 +93,7 @@ impl World {
             ready: Ready::new(&zones),
             zones,
             map,
+            origin,
             monitor: Arc::new(monitor),
             ttl: u32::try_from(parts.dns.ttl.as_secs()).unwrap_or(u32::MAX),
             all_down: match health.all_down {

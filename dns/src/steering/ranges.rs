@@ -3,7 +3,9 @@
 //! There are millions of them, so they are kept small: a block is a run of
 //! ranges that begin at multiples of one step from its own begin, and less
 //! than 2^16 steps away. A range takes two octets for its begin, and two for
-//! its number as long as none is larger.
+//! its number as long as none is larger. A chunk is as many blocks as fit:
+//! memory is taken in pieces of one size and never let go, since vectors that
+//! grow to megabytes would leave as much again behind.
 
 #[cfg(test)]
 mod tests;
@@ -80,9 +82,17 @@ bits!(u128, 128);
 #[derive(Debug)]
 pub(super) struct Ranges<K> {
     /// Ascending; the first begins at the first address.
-    blocks: Vec<Block<K>>,
-    /// Where each range begins, in steps from its block's begin.
-    steps: Vec<u16>,
+    chunks: Vec<Chunk<K>>,
+}
+
+#[derive(Debug)]
+struct Chunk<K> {
+    begin: K,
+    /// Ascending; the first begins where the chunk begins.
+    blocks: Box<[Block<K>]>,
+    /// Where each range begins, in steps from its block's begin, which is where its first begins.
+    begins: Box<[u16]>,
+    /// As many.
     numbers: Numbers,
 }
 
@@ -90,172 +100,104 @@ pub(super) struct Ranges<K> {
 struct Block<K> {
     begin: K,
     /// The index of its first range.
-    first: u32,
+    first: u16,
     /// The power of two that is a step.
     step: u8,
 }
 
+/// Each in two octets while none of a chunk needs more.
+#[derive(Debug)]
+enum Numbers {
+    Small(Box<[u16]>),
+    Large(Box<[u32]>),
+}
+
+/// A range's place: its chunk, its block there, its index in the chunk.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    chunk: usize,
+    block: usize,
+    index: usize,
+}
+
 impl<K: Bits> Ranges<K> {
     pub(super) fn len(&self) -> usize {
-        self.steps.len()
+        self.chunks.iter().map(|chunk| chunk.begins.len()).sum()
     }
 
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        self.blocks.capacity() * size_of::<Block<K>>()
-            + self.steps.capacity() * size_of::<u16>()
-            + self.numbers.bytes()
+        let chunks = self.chunks.iter().map(Chunk::bytes);
+        self.chunks.capacity() * size_of::<Chunk<K>>() + chunks.sum::<usize>()
     }
 
     /// The number at an address.
     pub(super) fn number(&self, address: K) -> u32 {
-        self.numbers.get(self.find(address).1)
+        let Place { chunk, index, .. } = self.find(address);
+        self.chunks[chunk].numbers.get(index)
     }
 
     /// The number at an address, and the length of the largest network around it that has this
     /// number everywhere: one bit more than the address has in common with the nearest addresses of
     /// another number on either side.
     pub(super) fn network(&self, address: K) -> (u32, u8) {
-        let (block, index) = self.find(address);
-        let before = self.begin(block, index).previous();
-        let after = match self.blocks.get(block + 1) {
-            Some(next) if next.first as usize == index + 1 => Some(next.begin),
-            _ if index + 1 < self.steps.len() => Some(self.begin(block, index + 1)),
-            _ => None,
-        };
+        let place = self.find(address);
+        let chunk = &self.chunks[place.chunk];
+        let before = chunk.begin_of(place.block, place.index).previous();
+        let after = chunk.end_of(place.block, place.index);
+        let after = after.or_else(|| self.chunks.get(place.chunk + 1).map(|next| next.begin));
         let length =
             [before, after].into_iter().flatten().map(|other| address.common(other) + 1).max();
-        (self.numbers.get(index), length.unwrap_or(0))
+        (chunk.numbers.get(place.index), length.unwrap_or(0))
     }
 
-    /// Where a range of a block begins.
-    fn begin(&self, block: usize, index: usize) -> K {
-        let Block { begin, step, .. } = self.blocks[block];
-        begin.after(self.steps[index], step)
-    }
-
-    /// The range that holds an address, and its block.
-    fn find(&self, address: K) -> (usize, usize) {
-        // The first begins at the first address, so at least one begins at or before this; and a
-        // block's first range begins with it.
-        let block = self.blocks.partition_point(|block| block.begin <= address) - 1;
-        let Block { begin, first, step } = self.blocks[block];
-        let first = first as usize;
-        let end = self.blocks.get(block + 1).map_or(self.steps.len(), |next| next.first as usize);
+    /// The range that holds an address.
+    fn find(&self, address: K) -> Place {
+        // The first begins at the first address, so at least one begins at or before this; and so
+        // it is in a chunk and in a block.
+        let chunk = self.chunks.partition_point(|chunk| chunk.begin <= address) - 1;
+        let Chunk { blocks, begins, .. } = &self.chunks[chunk];
+        let block = blocks.partition_point(|block| block.begin <= address) - 1;
+        let Block { begin, first, step } = blocks[block];
+        let first = usize::from(first);
+        let end = blocks.get(block + 1).map_or(begins.len(), |next| next.first.into());
         let steps = address.steps(begin, step).unwrap_or(u16::MAX);
-        let begun = self.steps[first..end].partition_point(|begin| *begin <= steps);
-        (block, first + begun - 1)
+        let index = first + begins[first..end].partition_point(|begin| *begin <= steps) - 1;
+        Place { chunk, block, index }
     }
 }
 
-/// Makes [`Ranges`].
-#[derive(Debug)]
-pub(super) struct Builder<K> {
-    blocks: Vec<Block<K>>,
-    steps: Vec<u16>,
-    numbers: Numbers,
-    /// Where those ranges begin that are in no block yet.
-    open: Vec<K>,
-    /// The step that they have in common.
-    step: u8,
-}
+impl<K: Bits> Chunk<K> {
+    /// Where a range of a block begins.
+    fn begin_of(&self, block: usize, index: usize) -> K {
+        let Block { begin, step, .. } = self.blocks[block];
+        begin.after(self.begins[index], step)
+    }
 
-/// How many ranges wait for a block at most, so that they take little.
-const OPEN: usize = 1 << 12;
+    /// Where the range after one of a block begins, if it is in the chunk.
+    fn end_of(&self, block: usize, index: usize) -> Option<K> {
+        match self.blocks.get(block + 1) {
+            Some(next) if usize::from(next.first) == index + 1 => Some(next.begin),
+            _ => (index + 1 < self.begins.len()).then(|| self.begin_of(block, index + 1)),
+        }
+    }
 
-impl<K: Bits> Builder<K> {
-    /// One range with one number.
-    pub(super) fn new(number: u32) -> Self {
-        let mut builder = Self {
-            blocks: Vec::new(),
-            steps: Vec::new(),
-            numbers: Numbers::Small(Vec::new()),
-            open: Vec::new(),
-            step: 0,
+    fn bytes(&self) -> usize {
+        let numbers = match &self.numbers {
+            Numbers::Small(numbers) => size_of_val(&**numbers),
+            Numbers::Large(numbers) => size_of_val(&**numbers),
         };
-        builder.begin(K::ZERO, number);
-        builder
+        size_of_val(&*self.blocks) + size_of_val(&*self.begins) + numbers
     }
-
-    /// From `start` on the number is `number`. Starts never go back.
-    pub(super) fn begin(&mut self, start: K, number: u32) {
-        if self.open.last() == Some(&start) {
-            // A network that begins where the one around it begins replaces it there.
-            self.open.pop();
-            self.numbers.pop();
-        }
-        if self.numbers.last() != Some(number) {
-            self.numbers.push(number);
-            self.open(start);
-        }
-    }
-
-    pub(super) fn finish(mut self) -> Ranges<K> {
-        self.close();
-        self.blocks.shrink_to_fit();
-        self.steps.shrink_to_fit();
-        self.numbers.shrink();
-        Ranges { blocks: self.blocks, steps: self.steps, numbers: self.numbers }
-    }
-
-    fn open(&mut self, start: K) {
-        if let Some(begin) = self.open.first() {
-            let step = self.step.min(start.alignment(*begin));
-            // Those before it are nearer, so they fit where it fits.
-            if self.open.len() < OPEN && start.steps(*begin, step).is_some() {
-                self.step = step;
-            } else {
-                self.close();
-            }
-        }
-        if self.open.is_empty() {
-            self.step = K::LENGTH - 1;
-        }
-        self.open.push(start);
-    }
-
-    /// Makes a block of the open ranges.
-    #[allow(clippy::cast_possible_truncation)] // Fewer ranges than 2^32.
-    fn close(&mut self) {
-        if let Some(begin) = self.open.first().copied() {
-            let step = self.step;
-            self.blocks.push(Block { begin, first: self.steps.len() as u32, step });
-            let steps = self.open.drain(..).filter_map(|start| start.steps(begin, step));
-            self.steps.extend(steps);
-        }
-    }
-}
-
-/// Numbers, each in two octets while none needs more.
-#[derive(Debug)]
-enum Numbers {
-    Small(Vec<u16>),
-    Large(Vec<u32>),
 }
 
 impl Numbers {
-    fn push(&mut self, number: u32) {
-        match (&mut *self, u16::try_from(number)) {
-            (Self::Small(numbers), Ok(number)) => numbers.push(number),
-            (Self::Small(numbers), Err(_)) => {
-                let before = numbers.iter().copied().map(u32::from);
-                *self = Self::Large(before.chain([number]).collect());
-            }
-            (Self::Large(numbers), _) => numbers.push(number),
-        }
-    }
-
-    fn pop(&mut self) {
-        match self {
-            Self::Small(numbers) => drop(numbers.pop()),
-            Self::Large(numbers) => drop(numbers.pop()),
-        }
-    }
-
-    fn last(&self) -> Option<u32> {
-        match self {
-            Self::Small(numbers) => numbers.last().copied().map(u32::from),
-            Self::Large(numbers) => numbers.last().copied(),
+    fn new(numbers: &[u32]) -> Self {
+        if numbers.iter().all(|number| *number <= u16::MAX.into()) {
+            #[allow(clippy::cast_possible_truncation)] // None is larger.
+            Self::Small(numbers.iter().map(|number| *number as u16).collect())
+        } else {
+            Self::Large(numbers.into())
         }
     }
 
@@ -265,18 +207,104 @@ impl Numbers {
             Self::Large(numbers) => numbers[index],
         }
     }
+}
 
-    fn shrink(&mut self) {
-        match self {
-            Self::Small(numbers) => numbers.shrink_to_fit(),
-            Self::Large(numbers) => numbers.shrink_to_fit(),
+/// Ranges of a chunk, and of a block, at most.
+const CHUNK: usize = 1 << 14;
+const BLOCK: usize = 1 << 11;
+
+/// Makes [`Ranges`].
+#[derive(Debug)]
+pub(super) struct Builder<K> {
+    chunks: Vec<Chunk<K>>,
+    /// The next chunk's.
+    blocks: Vec<Block<K>>,
+    begins: Vec<u16>,
+    numbers: Vec<u32>,
+    /// The ranges that are in no block yet: where they begin, and their numbers.
+    open: Vec<(K, u32)>,
+    /// The step that they have in common.
+    step: u8,
+    /// The number of the range before them.
+    before: Option<u32>,
+}
+
+impl<K: Bits> Builder<K> {
+    /// One range with one number.
+    pub(super) fn new(number: u32) -> Self {
+        Self {
+            chunks: Vec::new(),
+            blocks: Vec::new(),
+            begins: Vec::new(),
+            numbers: Vec::new(),
+            open: vec![(K::ZERO, number)],
+            step: K::LENGTH - 1,
+            before: None,
         }
     }
 
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Small(numbers) => numbers.capacity() * size_of::<u16>(),
-            Self::Large(numbers) => numbers.capacity() * size_of::<u32>(),
+    /// From `start` on the number is `number`. Starts never go back.
+    pub(super) fn begin(&mut self, start: K, number: u32) {
+        if self.open.last().is_some_and(|(last, _)| *last == start) {
+            // A network that begins where the one around it begins replaces it there.
+            self.open.pop();
         }
+        let last = self.open.last().map(|(_, number)| *number).or(self.before);
+        if last != Some(number) {
+            self.open(start, number);
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Ranges<K> {
+        self.close_block();
+        self.close_chunk();
+        self.chunks.shrink_to_fit();
+        Ranges { chunks: self.chunks }
+    }
+
+    fn open(&mut self, start: K, number: u32) {
+        if let Some((begin, _)) = self.open.first() {
+            let step = self.step.min(start.alignment(*begin));
+            // Those before it are nearer, so they fit where it fits.
+            if self.open.len() < BLOCK && start.steps(*begin, step).is_some() {
+                self.step = step;
+            } else {
+                self.close_block();
+            }
+        }
+        if self.open.is_empty() {
+            self.step = K::LENGTH - 1;
+        }
+        self.open.push((start, number));
+    }
+
+    /// Makes a block of the open ranges.
+    fn close_block(&mut self) {
+        if self.begins.len() + self.open.len() > CHUNK {
+            self.close_chunk();
+        }
+        let Some((begin, _)) = self.open.first().copied() else { return };
+        #[allow(clippy::cast_possible_truncation)] // At most CHUNK.
+        self.blocks.push(Block { begin, first: self.begins.len() as u16, step: self.step });
+        for (start, number) in self.open.drain(..) {
+            // Each of them fits.
+            self.begins.push(start.steps(begin, self.step).unwrap_or_default());
+            self.numbers.push(number);
+        }
+        self.before = self.numbers.last().copied();
+    }
+
+    /// Makes a chunk of the blocks.
+    fn close_chunk(&mut self) {
+        let Some(first) = self.blocks.first() else { return };
+        self.chunks.push(Chunk {
+            begin: first.begin,
+            blocks: self.blocks.as_slice().into(),
+            begins: self.begins.as_slice().into(),
+            numbers: Numbers::new(&self.numbers),
+        });
+        self.blocks.clear();
+        self.begins.clear();
+        self.numbers.clear();
     }
 }

@@ -126,7 +126,9 @@ impl Fault {
             Self::AliasAndMore(_) => "keep either the CNAME record or the others",
             Self::WildcardDelegation => "delegate each name by itself",
             Self::Twice(_) => "keep one of them",
-            Self::Database(_) => "give a city database in MaxMind's format (.mmdb)",
+            Self::Database(_) => {
+                "give a city database in MaxMind's format (.mmdb), or one of `kingcdn geo build`"
+            }
         }
         .to_owned()
     }
