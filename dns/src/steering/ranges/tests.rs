@@ -55,13 +55,17 @@ proptest! {
 
 #[test]
 fn ranges_take_four_octets() {
-    // Every 256 addresses another number: a block for every 2^16 steps of 2^8.
+    // Every 256 addresses another number.
     let mut builder = Builder::<u32>::new(0);
     for network in 1..1 << 20 {
         builder.begin(network << 8, network % 1000);
     }
+    builder.begin(1 << 28, 1);
     let ranges = builder.finish();
-    assert_eq!(ranges.len(), 1 << 20);
+    assert_eq!(ranges.len(), (1 << 20) + 1);
     assert!(ranges.bytes() < (1 << 22) + (1 << 14), "{}", ranges.bytes());
-    assert_eq!(ranges.network(0x0123_4567), (0x01_2345 % 1000, 24));
+    // Over the bounds of chunks too.
+    for network in 0..1_u32 << 20 {
+        assert_eq!(ranges.network(network << 8 | 77), (network % 1000, 24));
+    }
 }
