@@ -9,6 +9,7 @@
 mod record;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -32,15 +33,22 @@ pub(super) struct Mmdb {
     country_networks: usize,
 }
 
-/// A record with a place, and how many networks have it.
+/// A record with a place.
+#[derive(Debug, Clone, Copy)]
 struct Used {
-    record: Record,
     place: Point,
+    /// The number of its country.
+    country: Option<usize>,
+    /// Whether it says where in the country.
+    precise: bool,
+    /// Whether it names nothing inside the country.
+    nameless: bool,
+    /// How many networks have it.
     networks: usize,
 }
 
 /// What is learnt of a country.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Country {
     /// Where it is put when no more is known: the place of most networks without a name of more.
     middle: Option<(usize, Point)>,
@@ -52,34 +60,34 @@ impl Mmdb {
     /// Reads a database once.
     pub(super) fn survey(octets: Vec<u8>) -> Result<Self, MaxMindDbError> {
         let reader = Reader::from_source(octets)?;
+        let mut numbers = HashMap::new();
         let mut used: HashMap<usize, Option<Used>> = HashMap::new();
         for found in networks(&reader)? {
             let found = found?;
             let Some(offset) = found.offset() else { continue };
-            if let Some(known) = used.get_mut(&offset) {
-                if let Some(used) = known {
-                    used.networks += 1;
+            match used.entry(offset) {
+                Entry::Occupied(mut known) => {
+                    if let Some(used) = known.get_mut() {
+                        used.networks += 1;
+                    }
                 }
-                continue;
+                Entry::Vacant(new) => {
+                    let record: Record = found.decode()?.unwrap_or_default();
+                    new.insert(Used::new(&record, &mut numbers));
+                }
             }
-            let record: Record = found.decode()?.unwrap_or_default();
-            let place = record.place();
-            used.insert(offset, place.map(|place| Used { record, place, networks: 1 }));
         }
-        let used: HashMap<usize, Used> =
-            used.into_iter().filter_map(|(offset, used)| Some((offset, used?))).collect();
-        let countries = countries(used.values());
+        let countries = countries(numbers.len(), used.values().flatten());
         let mut country_networks = 0;
-        let places = used.iter().map(|(offset, used)| {
-            let country = used.record.country().and_then(|code| countries.get(code));
-            let place = match country {
-                Some(country) if country.is_all_of(used) => {
-                    country_networks += used.networks;
-                    country.amid().unwrap_or(used.place)
-                }
-                _ => used.place,
-            };
-            (*offset, place)
+        let amid = |used: &Used| {
+            let country = countries.get(used.country?)?;
+            country.is_all_of(used).then(|| country.amid().unwrap_or(used.place))
+        };
+        let places = used.into_iter().filter_map(|(offset, used)| {
+            let used = used?;
+            let amid = amid(&used);
+            country_networks += if amid.is_some() { used.networks } else { 0 };
+            Some((offset, amid.unwrap_or(used.place)))
         });
         let places = places.collect();
         Ok(Self { reader, places, country_networks })
@@ -121,24 +129,32 @@ fn networks(reader: &Reader<Vec<u8>>) -> Result<Within<'_, Vec<u8>>, MaxMindDbEr
     reader.networks(WithinOptions::default())
 }
 
-fn countries<'u>(used: impl Iterator<Item = &'u Used> + Clone) -> HashMap<&'u str, Country> {
-    let mut countries: HashMap<&str, Country> = HashMap::new();
-    let known = used.filter_map(|used| Some((used.record.country()?, used)));
-    for (code, used) in known.clone().filter(|(_, used)| !used.record.names_more()) {
-        let middle = &mut countries.entry(code).or_default().middle;
-        // Of equally frequent ones always the same.
-        let rank = |place: &Point| (place.latitude, place.longitude);
-        let wins = middle.is_none_or(|(networks, place)| {
-            used.networks > networks
-                || used.networks == networks && rank(&used.place) < rank(&place)
-        });
-        if wins {
-            *middle = Some((used.networks, used.place));
-        }
+impl Used {
+    fn new(record: &Record, countries: &mut HashMap<String, usize>) -> Option<Self> {
+        let next = countries.len();
+        let number = |code: &str| *countries.entry(code.to_owned()).or_insert(next);
+        let nameless = !record.names_more();
+        let far = record.radius_km().is_some_and(|radius| radius >= COUNTRY_KM);
+        Some(Self {
+            place: record.place()?,
+            country: record.country().map(number),
+            precise: !nameless && !far,
+            nameless,
+            networks: 1,
+        })
     }
-    for (code, used) in known {
-        let country = countries.entry(code).or_default();
-        if !country.is_all_of(used) {
+}
+
+fn countries<'u>(count: usize, used: impl Iterator<Item = &'u Used> + Clone) -> Vec<Country> {
+    let mut countries: Vec<Country> = Vec::new();
+    countries.resize_with(count, Country::default);
+    for used in used.clone().filter(|used| used.nameless) {
+        let country = used.country.and_then(|country| countries.get_mut(country));
+        country.into_iter().for_each(|country| country.see_nameless(used));
+    }
+    for used in used {
+        let country = used.country.and_then(|country| countries.get_mut(country));
+        if let Some(country) = country.filter(|country| !country.is_all_of(used)) {
             country.add(used);
         }
     }
@@ -146,6 +162,15 @@ fn countries<'u>(used: impl Iterator<Item = &'u Used> + Clone) -> HashMap<&'u st
 }
 
 impl Country {
+    fn see_nameless(&mut self, used: &Used) {
+        // Of equally frequent ones always the same.
+        let rank = |networks, place: Point| (networks, place.latitude, place.longitude);
+        let new = rank(used.networks, used.place);
+        if self.middle.is_none_or(|(networks, place)| rank(networks, place) < new) {
+            self.middle = Some((used.networks, used.place));
+        }
+    }
+
     /// Whether the country is all that a record knows.
     fn is_all_of(&self, used: &Used) -> bool {
         let near = |a: f64, b: f64| (a - b).abs() <= SAME_DEGREES;
@@ -153,8 +178,7 @@ impl Country {
             near(middle.latitude, used.place.latitude)
                 && near(middle.longitude, used.place.longitude)
         });
-        let anywhere = used.record.radius_km().is_some_and(|radius| radius >= COUNTRY_KM);
-        !used.record.names_more() || at_middle || anywhere
+        !used.precise || at_middle
     }
 
     #[allow(clippy::cast_precision_loss)] // Fewer networks than 2^52.
