@@ -1,0 +1,1 @@
+//! Records on disks: everything that does I/O.

@@ -1,0 +1,1 @@
+//! What stays on a disk: pure decisions, without I/O and without a clock.
