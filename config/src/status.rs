@@ -37,6 +37,10 @@ pub struct Load {
     pub bytes_per_second: f64,
     /// Fetches from origins under way.
     pub fills: u64,
+    /// Share of the machine's processors that the process used, 0 to 1, over the last ten seconds;
+    /// none where the system doesn't say.
+    #[serde(default)]
+    pub cpu_share: Option<f64>,
 }
 
 /// What an edge keeps.

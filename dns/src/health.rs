@@ -23,12 +23,20 @@ pub(crate) use check::CheckError;
 pub(crate) use snapshot::{Family, Snapshot};
 pub(crate) use state::{Health, Machine, Thresholds};
 
+use crate::fleet::{self, Change, Figures, History, Report, What};
 use crate::record::Metrics;
 use crate::steering::{EdgeIndex, Standing};
 
 /// Share of the interval by which checks are put off at random, so that name servers and edges
 /// don't fall into step.
 const JITTER: f64 = 0.1;
+
+/// From the start of one look at an edge's `/status` to the start of the next.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// A look without an answer by then has failed.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A document is believed for so long.
+const REPORT_LIFE: Duration = Duration::from_secs(30);
 
 /// An address of an edge, which is checked and answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +47,22 @@ pub(crate) struct Target {
     pub(crate) service: SocketAddr,
 }
 
+/// Where an edge tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Teller {
+    name: Arc<str>,
+    admin: SocketAddr,
+}
+
 /// All checks of one configuration.
 pub(crate) struct Monitor {
     policy: HealthPolicy,
-    edges: usize,
     targets: Vec<Target>,
+    /// One for each edge.
+    tellers: Vec<Teller>,
+    /// One for each edge. Held for the time of a copy.
+    reports: Mutex<Vec<Report>>,
+    history: Arc<History>,
     /// One for each target. Held for the time of a comparison or a copy.
     machines: Mutex<Vec<Machine>>,
     snapshot: ArcSwap<Snapshot>,
@@ -78,10 +97,18 @@ impl Monitor {
         };
         let machines: Vec<Machine> = targets.iter().map(machine).collect();
         let snapshot = Snapshot::new(config.edges.len(), &targets, &machines);
+        let teller = |edge: &kingcdn_config::Edge| Teller {
+            name: edge.name.as_str().into(),
+            admin: edge.admin,
+        };
+        let tellers: Vec<Teller> = config.edges.iter().map(teller).collect();
+        let reports = tellers.iter().map(|teller| before.and_then(|b| b.report_of(teller)));
         let monitor = Self {
             policy: policy.clone(),
-            edges: config.edges.len(),
             targets,
+            reports: Mutex::new(reports.map(Option::unwrap_or_default).collect()),
+            tellers,
+            history: before.map(|before| Arc::clone(&before.history)).unwrap_or_default(),
             machines: Mutex::new(machines),
             snapshot: ArcSwap::from_pointee(snapshot),
             clock,
@@ -106,9 +133,32 @@ impl Monitor {
         self.machines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Starts a task for each target; they end with the set.
+    /// What every edge says of itself, by edge: nothing that is old.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        let now = self.clock.now();
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for report in &mut reports {
+            report.last.take_if(|(at, _)| now.since(*at) > REPORT_LIFE);
+        }
+        reports
+    }
+
+    fn report_of(&self, teller: &Teller) -> Option<Report> {
+        let index = self.tellers.iter().position(|known| known == teller)?;
+        self.reports().into_iter().nth(index)
+    }
+
+    /// What happened lately.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Starts a task for each target and for each edge; they end with the set.
     pub(crate) fn watch(self: &Arc<Self>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
+        for index in 0..self.tellers.len() {
+            tasks.spawn(Arc::clone(self).listen_to(index));
+        }
         if self.policy.check != HealthCheck::None {
             for index in 0..self.targets.len() {
                 tasks.spawn(Arc::clone(self).watch_one(index));
@@ -129,7 +179,7 @@ impl Monitor {
         let mut wait = self.machines().get(index).is_some_and(|machine| !machine.is_new());
         for round in 0_u64.. {
             if wait {
-                sleep(self.jitter(index, round)).await;
+                sleep(self.jitter(self.policy.interval, index, round)).await;
             }
             let result = check::check(self.policy.check, target.service, limit).await;
             self.observe(index, result);
@@ -138,15 +188,42 @@ impl Monitor {
         }
     }
 
+    /// Looks at what one edge says of itself, for ever. That it says nothing means nothing.
+    async fn listen_to(self: Arc<Self>, index: usize) {
+        let Some(teller) = self.tellers.get(index) else { return };
+        if teller.admin.port() == 0 {
+            return;
+        }
+        let mut ticks = interval(REPORT_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for round in 0_u64.. {
+            ticks.tick().await;
+            if round > 0 {
+                sleep(self.jitter(REPORT_INTERVAL, index, round)).await;
+            }
+            let told = fleet::fetch(&teller.name, teller.admin, REPORT_TIMEOUT).await;
+            let now = self.clock.now();
+            let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(report) = reports.get_mut(index) else { return };
+            match told {
+                Ok(status) => {
+                    let last = Some((now, Figures::from(status)));
+                    *report = Report { last, error: None };
+                }
+                Err(error) => report.error = Some(error),
+            }
+        }
+    }
+
     /// Up to a tenth of an interval, evenly spread over targets and rounds.
-    fn jitter(&self, index: usize, round: u64) -> Duration {
+    fn jitter(&self, interval: Duration, index: usize, round: u64) -> Duration {
         // Fibonacci hashing: the golden ratio's multiples fill a circle evenly.
         let salt = self.clock.now().as_millis().unsigned_abs();
         let spread = (index as u64 + 1).wrapping_add(round).wrapping_add(salt);
         let hash = spread.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         #[allow(clippy::cast_precision_loss)] // 32 bits.
         let share = hash as f64 / f64::from(u32::MAX);
-        self.policy.interval.mul_f64(JITTER * share)
+        interval.mul_f64(JITTER * share)
     }
 
     /// Takes a result; where it turns a target, says so and publishes the fleet anew.
@@ -160,6 +237,15 @@ impl Monitor {
             let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(machine) = machines.get_mut(index) else { return };
             let turned = machine.observe(result, now, thresholds);
+            if let Some(health) = turned {
+                self.history.add(Change {
+                    at: now,
+                    edge: target.name.to_string(),
+                    address: Some(target.service.to_string()),
+                    what: if health == Health::Up { What::Up } else { What::Down },
+                    reason: result.err().map(|error| error.to_string()),
+                });
+            }
             match turned {
                 None => return,
                 Some(Health::Up) => {
@@ -172,7 +258,7 @@ impl Monitor {
             }
             // Within the lock, so that no older fleet takes the place of a newer one, nor its
             // gauges.
-            let snapshot = Snapshot::new(self.edges, &self.targets, &machines);
+            let snapshot = Snapshot::new(self.tellers.len(), &self.targets, &machines);
             self.snapshot.store(Arc::new(snapshot));
             self.gauge();
         }

@@ -9,6 +9,7 @@ mod answer;
 mod cookies;
 mod decode;
 mod encode;
+mod fleet;
 pub mod geo;
 mod health;
 mod hickory;

@@ -63,6 +63,6 @@ fn placement(config: &Config, target: &NetworkTarget) -> Placement {
     }
 }
 
-fn point(place: Location) -> Point {
+pub(crate) fn point(place: Location) -> Point {
     Point { latitude: place.latitude, longitude: place.longitude }
 }

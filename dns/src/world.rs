@@ -12,7 +12,7 @@ use crate::health::Monitor;
 use crate::locate;
 use crate::ready::Ready;
 use crate::record::Metrics;
-use crate::steering::{self, EdgeIndex, Map};
+use crate::steering::{self, EdgeIndex, Map, Point};
 use crate::zone::{self, SiteIndex, ZoneError, Zones};
 
 /// What a query is answered from.
@@ -28,6 +28,8 @@ pub(crate) struct World {
     pub(crate) ttl: u32,
     pub(crate) all_down: steering::AllDown,
     edges: Box<[Box<str>]>,
+    /// Where each edge is.
+    places: Box<[Point]>,
     sites: Box<[Site]>,
 }
 
@@ -101,6 +103,7 @@ impl World {
                 AllDown::Fail => steering::AllDown::Fail,
             },
             edges,
+            places: config.edges.iter().map(|edge| locate::point(edge.location)).collect(),
             sites,
         })
     }
@@ -108,6 +111,17 @@ impl World {
     /// An edge's name.
     pub(crate) fn edge(&self, edge: EdgeIndex) -> &str {
         self.edges.get(usize::from(edge)).map_or("", |name| name)
+    }
+
+    /// Where an edge is.
+    pub(crate) fn place(&self, edge: EdgeIndex) -> Point {
+        let nowhere = Point { latitude: 0.0, longitude: 0.0 };
+        self.places.get(usize::from(edge)).copied().unwrap_or(nowhere)
+    }
+
+    /// Where every edge is, in the default order.
+    pub(crate) fn places(&self) -> &[Point] {
+        &self.places
     }
 
     /// Every edge's name, in the default order.

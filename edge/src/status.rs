@@ -32,6 +32,7 @@ pub(crate) struct Observer {
 struct Rates {
     requests_per_second: f64,
     bytes_per_second: f64,
+    cpu_share: Option<f64>,
 }
 
 /// Requests and bytes since the start, at some moment.
@@ -64,6 +65,7 @@ impl Observer {
                 requests_per_second: rates.requests_per_second,
                 bytes_per_second: rates.bytes_per_second,
                 fills: node.metrics.fills.get().try_into().unwrap_or(0),
+                cpu_share: rates.cpu_share,
             },
             cache: CacheStatus {
                 memory_bytes: node.store.held_bytes(),
@@ -106,6 +108,7 @@ async fn observe(node: Arc<Node>, rates: Arc<Mutex<Rates>>, stop: watch::Receive
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut since = Stopwatch::start();
     let mut before = totals(&node);
+    let mut cpu_before = cpu_seconds();
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -118,11 +121,15 @@ async fn observe(node: Arc<Node>, rates: Arc<Mutex<Rates>>, stop: watch::Receive
             let now = totals(&node);
             let per_second =
                 |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed.as_secs_f64();
+            let cpu = cpu_seconds();
             *rates.lock().unwrap_or_else(PoisonError::into_inner) = Rates {
                 requests_per_second: per_second(now.requests, before.requests),
                 bytes_per_second: per_second(now.bytes, before.bytes),
+                cpu_share: cpu
+                    .zip(cpu_before)
+                    .map(|(now, before)| (now - before) / elapsed.as_secs_f64() / processors()),
             };
-            (since, before) = (Stopwatch::start(), now);
+            (since, before, cpu_before) = (Stopwatch::start(), now, cpu);
         }
     }
 }
@@ -135,6 +142,26 @@ fn set_gauges(node: &Node) {
     metrics.fill_bytes.set(node.fill_budget.used_bytes().cast_signed());
 }
 
+/// Processors that this process may use.
+fn processors() -> f64 {
+    std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64)
+}
+
+/// Seconds of processor time that this process has used, where Linux tells.
+fn cpu_seconds() -> Option<f64> {
+    cpu_seconds_in(&std::fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+/// `utime` and `stime` of proc_pid_stat(5): in hundredths of a second for programs, whatever the
+/// kernel's own clock is.
+fn cpu_seconds_in(stat: &str) -> Option<f64> {
+    // The program's name is in parentheses, and may hold spaces; it is the second field.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ').skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some((ticks()? + ticks()?) as f64 / 100.0)
+}
+
 fn totals(node: &Node) -> Totals {
     node.sites.load().all().iter().fold(Totals::default(), |mut sum, site| {
         for cache in Cache::ALL {
@@ -143,4 +170,17 @@ fn totals(node: &Node) -> Totals {
         }
         sum
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cpu_seconds_in;
+
+    #[test]
+    fn processor_time_is_found_behind_any_name() {
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 30 0 0 0 250 50 0 0 20 0 9 0 1 2 3";
+        assert_eq!(cpu_seconds_in(stat), Some(3.0));
+        assert_eq!(cpu_seconds_in("7 (a) S 1"), None);
+        assert_eq!(cpu_seconds_in(""), None);
+    }
 }

@@ -11,6 +11,19 @@ pub struct Point {
     pub longitude: f64,
 }
 
+/// The Earth's mean radius in kilometres (IUGG).
+const EARTH_KM: f64 = 6371.0;
+
+impl Point {
+    /// Kilometres to another place along the great circle.
+    pub fn km(self, other: Self) -> f64 {
+        let (from, to) = (Direction::of(self), Direction::of(other));
+        let square = |axis: usize| (from.0[axis] - to.0[axis]).powi(2);
+        let chord = (square(0) + square(1) + square(2)).sqrt();
+        2.0 * EARTH_KM * (chord / 2.0).min(1.0).asin()
+    }
+}
+
 /// A place as a vector from the middle of a sphere of radius 1.
 ///
 /// The straight line between two of them grows with the great circle between them, so it orders

@@ -219,6 +219,12 @@ impl Map {
         }
     }
 
+    /// What [`Map::locate`] says of clients at a place, without asking where they are.
+    pub fn near(place: Point, edges: &[Point]) -> Vec<EdgeIndex> {
+        let edges: Vec<Direction> = edges.iter().copied().map(Direction::of).collect();
+        nearest(place, &edges, LIST_EDGES)
+    }
+
     /// Ranges of either family after merging.
     pub fn ranges(&self) -> usize {
         self.v4.lists.len() + self.v6.lists.len()
