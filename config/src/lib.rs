@@ -34,7 +34,7 @@ pub use refusal::Refusal;
 pub use reload::{FixedDifference, fixed_differences};
 pub use report::{Problem, Report, Severity};
 pub use role::{Overrides, Role, RoleError};
-pub use tokens::{ParameterError, TokenError};
+pub use tokens::{ParameterError, TokenError, UpgradeError};
 pub use url::OriginUrlError;
 
 #[cfg(test)]

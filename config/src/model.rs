@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 pub use crate::location::Location;
 pub use crate::names::{DomainName, Label, Mailbox};
-pub use crate::tokens::{CookieName, FieldName, ParameterPattern};
+pub use crate::tokens::{CookieName, FieldName, ParameterPattern, UpgradeProtocol};
 pub use crate::url::{OriginHost, OriginUrl};
 pub use dns::*;
 pub use edge::*;

@@ -1,4 +1,4 @@
-//! Names out of HTTP: of fields, cookies and query parameters, and why a text is none.
+//! Names out of HTTP: of fields, cookies, query parameters and protocols, and why a text is none.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +29,10 @@ pub struct ParameterPattern {
     open: bool,
 }
 
+/// A protocol to which a connection may switch, in lower case (RFC 9110 section 7.8).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UpgradeProtocol(Arc<str>);
+
 impl FieldName {
     /// Reads a field's name; capitals become small letters.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
@@ -46,6 +50,26 @@ impl CookieName {
     /// Reads a cookie's name.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         check_token(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl UpgradeProtocol {
+    /// Protocols that carry HTTP: whoever speaks one through the edge gets past its rules.
+    const OF_HTTP: [&str; 5] = ["h2", "h2c", "http", "https", "tls"];
+
+    /// Reads a protocol's name; capitals become small letters.
+    pub fn parse(text: &str) -> Result<Self, UpgradeError> {
+        check_token(text)?;
+        let text = text.to_ascii_lowercase();
+        if Self::OF_HTTP.contains(&text.as_str()) {
+            return Err(UpgradeError::Http(text));
+        }
         Ok(Self(text.into()))
     }
 
@@ -121,6 +145,17 @@ pub enum TokenError {
     TooLong(usize),
 }
 
+/// Why a text is no [`UpgradeProtocol`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UpgradeError {
+    /// It can't be a protocol's name.
+    #[error(transparent)]
+    Name(#[from] TokenError),
+    /// It is HTTP again.
+    #[error("`{0}` would carry requests past the edge's rules")]
+    Http(String),
+}
+
 /// Why a text is no [`ParameterPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ParameterError {
@@ -154,6 +189,18 @@ impl Refusal for TokenError {
                 "write the name alone, such as `X-Device` or `lang`".to_owned()
             }
             Self::TooLong(_) => format!("a name has at most {NAME_MAX} characters"),
+        }
+    }
+}
+
+impl Refusal for UpgradeError {
+    fn help(&self) -> String {
+        match self {
+            Self::Name(TokenError::Character { .. }) => {
+                "write the protocol's name alone, without a version, such as `websocket`".to_owned()
+            }
+            Self::Name(error) => error.help(),
+            Self::Http(_) => "remove it from the list".to_owned(),
         }
     }
 }
@@ -193,5 +240,11 @@ impl fmt::Display for ParameterPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.start)?;
         if self.open { f.write_str("*") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for UpgradeProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }

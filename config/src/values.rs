@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use crate::reader::{Fault, a_kind, did_you_mean};
 use crate::{CookieName, DomainName, FieldName, Label, Location, Mailbox, OriginUrl};
-use crate::{NegativeTtl, ParameterPattern, Refusal, units};
+use crate::{NegativeTtl, ParameterPattern, Refusal, UpgradeProtocol, units};
 
 pub(crate) fn label(value: &DeValue<'_>) -> Result<Label, Fault> {
     text(value, "a name", r#""seoul""#, Label::parse)
@@ -36,6 +36,10 @@ pub(crate) fn field_name(value: &DeValue<'_>) -> Result<FieldName, Fault> {
 
 pub(crate) fn cookie_name(value: &DeValue<'_>) -> Result<CookieName, Fault> {
     text(value, "a cookie's name", r#""lang""#, CookieName::parse)
+}
+
+pub(crate) fn upgrade_protocol(value: &DeValue<'_>) -> Result<UpgradeProtocol, Fault> {
+    text(value, "a protocol's name", r#""websocket""#, UpgradeProtocol::parse)
 }
 
 pub(crate) fn parameter(value: &DeValue<'_>) -> Result<ParameterPattern, Fault> {

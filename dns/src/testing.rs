@@ -82,6 +82,8 @@ pub(crate) fn edge(name: &str, latitude: f64, longitude: f64, address: &str) -> 
             header_timeout: Duration::from_secs(1),
             body_timeout: Duration::from_secs(1),
             request_body_bytes: 1,
+            tunnels: 1,
+            tunnel_timeout: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(1),
         },
     }
@@ -93,6 +95,7 @@ pub(crate) fn site(name: &str, hosts: &[&str]) -> Site {
         name: Label::parse(name).unwrap(),
         hosts: hosts.iter().map(|host| DomainName::parse(host).unwrap()).collect(),
         origins: Vec::new(),
+        upgrade: Vec::new(),
         key: SiteKey::default(),
         cache: SiteCache::default(),
         upstream: Upstream {

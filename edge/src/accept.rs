@@ -100,8 +100,10 @@ async fn serve(node: Arc<Node>, listeners: Listeners, stop: watch::Receiver<bool
     stopped(stop).await;
     accepting.close();
     accepting.wait().await;
+    node.tunnels.stop();
     connections.close();
     connections.wait().await;
+    node.tunnels.ended().await;
 }
 
 async fn accept(
@@ -163,7 +165,8 @@ async fn connection(
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.header_bytes)
         .max_headers(limits.header_count)
-        .serve_connection(io, service);
+        .serve_connection(io, service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -33,11 +33,15 @@ pub(crate) enum Refusal {
     Loop,
     /// The body is longer than permitted.
     BodyTooLong,
+    /// As many connections as permitted have switched to another protocol.
+    TooManyTunnels,
+    /// No connection switches to another protocol any more: the edge stops.
+    Stopping,
 }
 
 impl Refusal {
     /// All of them, for the metric.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::MissingHost,
         Self::SeveralHosts,
         Self::BadHost,
@@ -50,6 +54,8 @@ impl Refusal {
         Self::UnknownHost,
         Self::Loop,
         Self::BodyTooLong,
+        Self::TooManyTunnels,
+        Self::Stopping,
     ];
 
     /// Status, reason and what the client is told.
@@ -81,6 +87,14 @@ impl Refusal {
             }
             Self::BodyTooLong => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body-too-long", "The body is too long.\n")
+            }
+            Self::TooManyTunnels => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too-many-tunnels",
+                "Too many connections have switched to another protocol.\n",
+            ),
+            Self::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, "stopping", "This server is about to stop.\n")
             }
         }
     }

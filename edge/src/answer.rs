@@ -7,12 +7,13 @@ use http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use kingcdn_config::clock::Timestamp;
 
+use crate::admission::Refusal;
 use crate::cache_status::{Cache, CacheStatus};
-use crate::caching::{self, Forward, Trouble};
+use crate::caching::{self, Forward, Trouble, fields};
 use crate::content::Content;
 use crate::deliver;
 use crate::store::Object;
-use crate::upstream::FetchError;
+use crate::upstream::{AnswerBody, FetchError};
 
 /// An answer, and what the cache had to do with it.
 pub(crate) struct Answer {
@@ -93,6 +94,24 @@ pub(crate) fn failed(error: FetchError, why: Forward) -> Answer {
     }
     let detail = Some(error.as_str());
     let status = CacheStatus { fwd: Some(why), detail, ..CacheStatus::default() };
+    Answer { response, cache: Cache::Error, status }
+}
+
+/// An origin's answer, past the cache.
+pub(crate) fn passed_on(answer: Response<AnswerBody>, why: Forward) -> Answer {
+    let mut response = answer.map(Content::Pass);
+    fields::strip_hop_by_hop(response.headers_mut());
+    let fwd_status = Some(response.status());
+    let status = CacheStatus { fwd: Some(why), fwd_status, ..CacheStatus::default() };
+    Answer { response, cache: Cache::Bypass, status }
+}
+
+/// The edge has no room for what the request wants.
+pub(crate) fn refused(refusal: Refusal) -> Answer {
+    let (status, reason, text) = refusal.describe();
+    let mut response = deliver::text(status, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    let status = CacheStatus { own_answer: true, detail: Some(reason), ..CacheStatus::default() };
     Answer { response, cache: Cache::Error, status }
 }
 

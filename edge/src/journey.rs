@@ -16,10 +16,11 @@ use kingcdn_config::status::HEALTH_PATH;
 
 use crate::admission::{self, Refusal};
 use crate::answer::{
-    Answer, METHODS, confirmed, failed, from_store, only_if_cached, options, stale_instead,
+    Answer, METHODS, confirmed, failed, from_store, only_if_cached, options, passed_on,
+    stale_instead,
 };
 use crate::cache_status::{Cache, CacheStatus};
-use crate::caching::{self, ClientControl, Decision, Forward, Held, Trouble, fields, invalidation};
+use crate::caching::{self, ClientControl, Decision, Forward, Held, Trouble, invalidation};
 use crate::collapse::Join;
 use crate::content::Content;
 use crate::deliver;
@@ -31,6 +32,7 @@ use crate::node::Node;
 use crate::record::{Record, Recorded};
 use crate::site::Site;
 use crate::store::{Lookup, Object};
+use crate::upgrade;
 use crate::upstream::{FetchError, RequestBody};
 use crate::wanted::{Wanted, wanted};
 
@@ -99,6 +101,12 @@ fn admit<'a>(node: &'a Arc<Node>, client: IpAddr, parts: &Parts) -> Result<Visit
 
 impl Visit<'_> {
     async fn answer(&self, parts: &Parts, body: Incoming) -> Answer {
+        if body.is_end_stream()
+            && let Some(proposal) = upgrade::proposed(parts, &self.site.upgrade)
+        {
+            let request = self.passing(parts, RequestBody::Empty, Forward::Bypass);
+            return upgrade::switch(self.node, &self.site, request, proposal).await;
+        }
         // The key says nothing of a request's content: what has any passes by.
         let cacheable = matches!(parts.method, Method::GET | Method::HEAD);
         if cacheable && body.is_end_stream() {
@@ -257,15 +265,7 @@ impl Visit<'_> {
 
     /// Sends a request past the cache, both bodies streaming.
     async fn pass(&self, parts: &Parts, body: RequestBody, why: Forward) -> Answer {
-        let mut request = Request::new(body);
-        *request.method_mut() = parts.method.clone();
-        // A write goes where the client said; a part or a HEAD is of the same object as the whole.
-        let target = if why == Forward::Method { &self.target } else { &self.object };
-        *request.uri_mut() = Uri::from(target.clone());
-        *request.headers_mut() = match self.site.upstream.host() {
-            Some(_) => forward::pass(&parts.headers, self.hop(&self.site.fetch_host)),
-            None => forward::pass(&parts.headers, self.hop(&self.host)),
-        };
+        let mut request = self.passing(parts, body, why);
         match forward::forwards_left(&parts.headers) {
             Some(Err(LastHop)) if parts.method == Method::OPTIONS => return options(),
             Some(Ok(left)) if parts.method == Method::OPTIONS => {
@@ -277,14 +277,24 @@ impl Visit<'_> {
             Ok(answer) => answer,
             Err(error) => return failed(error, why),
         };
-        let mut response = answer.map(Content::Pass);
-        if invalidation::invalidates(&parts.method, response.status()) {
-            self.invalidate(parts, response.headers());
+        if invalidation::invalidates(&parts.method, answer.status()) {
+            self.invalidate(parts, answer.headers());
         }
-        fields::strip_hop_by_hop(response.headers_mut());
-        let fwd_status = Some(response.status());
-        let status = CacheStatus { fwd: Some(why), fwd_status, ..CacheStatus::default() };
-        Answer { response, cache: Cache::Bypass, status }
+        passed_on(answer, why)
+    }
+
+    /// What the origin is asked past the cache.
+    fn passing(&self, parts: &Parts, body: RequestBody, why: Forward) -> Request<RequestBody> {
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method.clone();
+        // A write goes where the client said; a part or a HEAD is of the same object as the whole.
+        let target = if why == Forward::Method { &self.target } else { &self.object };
+        *request.uri_mut() = Uri::from(target.clone());
+        *request.headers_mut() = match self.site.upstream.host() {
+            Some(_) => forward::pass(&parts.headers, self.hop(&self.site.fetch_host)),
+            None => forward::pass(&parts.headers, self.hop(&self.host)),
+        };
+        request
     }
 
     /// A write has succeeded: what is stored of its target isn't what the origin has any more

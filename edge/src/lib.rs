@@ -6,6 +6,7 @@
 //! held?) → [`caching`] (what may be done with it?) → `collapse` (one fetch for
 //! many) → `fetch` and `fill` (an answer on its way in) → `upstream` (origins)
 //! → `deliver` and `content` (what the client gets) → `record` (metrics, log).
+//! What switches to another protocol leaves the road at `upgrade`.
 
 mod accept;
 mod admission;
@@ -26,6 +27,7 @@ mod site;
 mod stall;
 mod status;
 mod store;
+mod upgrade;
 mod upstream;
 mod wanted;
 

@@ -15,6 +15,7 @@ use crate::fill::Budget;
 use crate::record::Metrics;
 use crate::site::Sites;
 use crate::store::Store;
+use crate::upgrade::Tunnels;
 use crate::upstream::Outbound;
 
 /// The share of the memory that fetches under way may take; the store has the rest.
@@ -37,6 +38,8 @@ pub(crate) struct Node {
     outbound: Outbound,
     pub(crate) sites: ArcSwap<Sites>,
     pub(crate) limits: ArcSwap<Limits>,
+    /// Connections that have switched to another protocol.
+    pub(crate) tunnels: Tunnels,
     pub(crate) metrics: Arc<Metrics>,
     draining: AtomicBool,
 }
@@ -61,6 +64,7 @@ impl Node {
         };
         let for_fills = (edge.cache.memory_bytes as f64 * FILLS_SHARE) as u64;
         let for_store = edge.cache.memory_bytes - for_fills;
+        let metrics = Arc::new(metrics);
         let outbound = Outbound::new(clock.clone(), runtime.clone());
         let sites = Sites::new(config, &metrics, &outbound, None);
         metrics.cache_capacity_bytes.with_label_values(&["memory"]).set(for_store.cast_signed());
@@ -76,7 +80,8 @@ impl Node {
             outbound,
             sites: ArcSwap::from_pointee(sites),
             limits: ArcSwap::from_pointee(edge.limits.clone()),
-            metrics: Arc::new(metrics),
+            tunnels: Tunnels::new(&metrics),
+            metrics,
             draining: AtomicBool::new(false),
         })
     }

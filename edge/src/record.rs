@@ -21,6 +21,7 @@ use crate::admission::Refusal;
 use crate::cache_status::Cache;
 use crate::content::{Content, EndedEarly};
 use crate::fetch::NotStored;
+use crate::upgrade::End;
 
 /// Target of the access log's events.
 const ACCESS: &str = "kingcdn::access";
@@ -44,12 +45,51 @@ pub(crate) struct Metrics {
     pub(crate) fills: IntGauge,
     /// Memory that they take.
     pub(crate) fill_bytes: IntGauge,
+    /// Connections that have switched to another protocol.
+    pub(crate) tunnels: TunnelMetrics,
     /// Bytes held, by tier.
     pub(crate) cache_bytes: IntGaugeVec,
     /// Bytes that may be held, by tier.
     pub(crate) cache_capacity_bytes: IntGaugeVec,
     /// Keys held, by tier.
     pub(crate) cache_objects: IntGaugeVec,
+}
+
+/// The metrics of connections that have switched to another protocol.
+pub(crate) struct TunnelMetrics {
+    /// Open now, those included whose origin is being asked.
+    pub(crate) open: IntGauge,
+    /// Bytes from clients.
+    pub(crate) bytes_in: IntCounter,
+    /// Bytes to clients.
+    pub(crate) bytes_out: IntCounter,
+    ended: IntCounterVec,
+}
+
+impl TunnelMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let bytes = counters(
+            registry,
+            "tunnel_bytes_total",
+            "Bytes carried after a switch of protocols, from (in) and to (out) clients.",
+            &["direction"],
+        )?;
+        let ended = counters(registry, "tunnels_ended_total", "Tunnels ended.", &["reason"])?;
+        for end in End::ALL {
+            ended.with_label_values(&[end.as_str()]);
+        }
+        Ok(Self {
+            open: gauge(registry, "tunnels", "Connections that switched protocols, open now.")?,
+            bytes_in: bytes.with_label_values(&["in"]),
+            bytes_out: bytes.with_label_values(&["out"]),
+            ended,
+        })
+    }
+
+    /// Counts one that has ended.
+    pub(crate) fn end(&self, how: End) {
+        self.ended.with_label_values(&[how.as_str()]).inc();
+    }
 }
 
 /// The metrics of one site, by [`Cache::index`] where there are several.
@@ -107,6 +147,7 @@ impl Metrics {
             )?,
             fills: gauge(registry, "fills", "Fetches from origins under way.")?,
             fill_bytes: gauge(registry, "fill_bytes", "Memory reserved for fetches under way.")?,
+            tunnels: TunnelMetrics::new(registry)?,
             cache_bytes: gauges(registry, "cache_bytes", "Bytes held, overhead included.")?,
             cache_capacity_bytes: gauges(registry, "cache_capacity_bytes", "Bytes at most.")?,
             cache_objects: gauges(registry, "cache_objects", "Keys held.")?,

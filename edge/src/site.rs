@@ -16,6 +16,8 @@ use crate::upstream::{Outbound, Upstream};
 /// One site.
 pub(crate) struct Site {
     pub(crate) name: String,
+    /// Protocols to which its clients may switch.
+    pub(crate) upgrade: Vec<config::UpgradeProtocol>,
     /// Which of its requests mean the same object.
     pub(crate) key: KeyRules,
     /// What may be done with its answers.
@@ -90,6 +92,7 @@ impl Site {
         });
         Self {
             name: name.to_owned(),
+            upgrade: site.upgrade.clone(),
             key: KeyRules::new(&site.key),
             policy: policy(&site.cache),
             fetch_host: fetch_host.unwrap_or_else(|| HeaderValue::from_static("")),

@@ -6,17 +6,6 @@ mod stage;
 
 use http::Method;
 use stage::{Answer, HOST, Stage};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
-/// Sends bytes as they are and returns all that comes back until the connection is closed.
-async fn raw(stage: &Stage, request: &str) -> String {
-    let mut stream = TcpStream::connect(stage.address()).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let _reset_is_fine = stream.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
-}
 
 #[tokio::test]
 async fn a_host_of_no_site_is_misdirected() {
@@ -45,7 +34,7 @@ async fn what_could_be_read_in_two_ways_reaches_no_origin() {
         (format!("TRACE / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"), "405"),
         (format!("CONNECT a.test:443 HTTP/1.1\r\nHost: {HOST}\r\n\r\n"), "405"),
     ] {
-        let answer = raw(&stage, &request).await;
+        let answer = stage.raw(&request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request}\n{answer}");
     }
     assert_eq!(stage.origin.count(), 0);
@@ -55,12 +44,12 @@ async fn what_could_be_read_in_two_ways_reaches_no_origin() {
 async fn heads_are_bounded() {
     let stage = Stage::new().await;
     let long = "x".repeat(100_000);
-    let answer = raw(&stage, &format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nX: {long}\r\n\r\n")).await;
+    let answer = stage.raw(&format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nX: {long}\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
     let many: String = (0..200).map(|number| format!("X-{number}: 1\r\n")).collect();
-    let answer = raw(&stage, &format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{many}\r\n")).await;
+    let answer = stage.raw(&format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{many}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
-    let answer = raw(&stage, &format!("GET /{long} HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
+    let answer = stage.raw(&format!("GET /{long} HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     assert_eq!(stage.origin.count(), 0);
 }
@@ -97,14 +86,12 @@ async fn bodies_of_any_framing_go_both_ways() {
     let got = stage.send(Method::PUT, "/up", &[], body.clone()).await;
     assert_eq!(got.text(), "ab");
     assert!(stage.origin.last().body == body);
-    let chunked = raw(
-        &stage,
-        &format!(
+    let chunked = stage
+        .raw(&format!(
             "POST /up HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\
              Connection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-        ),
-    )
-    .await;
+        ))
+        .await;
     assert!(chunked.starts_with("HTTP/1.1 200"), "{chunked}");
     assert_eq!(&stage.origin.last().body[..], b"abc");
 }
@@ -116,7 +103,7 @@ async fn a_body_beyond_the_limit_is_refused() {
         "POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 99999999999\r\n\
          Connection: close\r\n\r\n"
     );
-    let answer = raw(&stage, &announced).await;
+    let answer = stage.raw(&announced).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert_eq!(stage.origin.count(), 0);
 }
@@ -129,7 +116,7 @@ async fn requests_behind_each_other_on_one_connection_are_answered_in_order() {
     }
     let one = |target, end| format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n{end}\r\n");
     let requests = one("/1", "") + &one("/2", "") + &one("/3", "Connection: close\r\n");
-    let answers = raw(&stage, &requests).await;
+    let answers = stage.raw(&requests).await;
     let places: Vec<_> = ["</1>", "</2>", "</3>"].map(|body| answers.find(body).unwrap()).into();
     assert!(places.is_sorted());
 }
@@ -142,7 +129,7 @@ async fn a_body_with_two_lengths_goes_on_with_one_and_ends_its_connection() {
         "POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n\
          0\r\n\r\nGET /evil HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
     );
-    let answer = raw(&stage, &smuggled).await;
+    let answer = stage.raw(&smuggled).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(stage.origin.count(), 1, "what came behind it isn't a request");
     assert_eq!(stage.origin.last().field("content-length"), "");

@@ -70,6 +70,10 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Bytes of a request's body.
     pub request_body_bytes: u64,
+    /// Connections that have switched to another protocol, at once.
+    pub tunnels: usize,
+    /// Time without a byte in either direction after which such a connection is ended.
+    pub tunnel_timeout: Duration,
     /// Time that open requests get to finish when the edge is told to stop.
     pub drain_timeout: Duration,
 }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::SiteKey;
-use crate::{DomainName, FieldName, Label, OriginUrl};
+use crate::{DomainName, FieldName, Label, OriginUrl, UpgradeProtocol};
 
 /// `[[site]]`: one site that the CDN serves.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,9 @@ pub struct Site {
     pub hosts: Vec<DomainName>,
     /// Its origins, tried in this order. At least one.
     pub origins: Vec<OriginUrl>,
+    /// Protocols to which its clients may switch (RFC 9110 section 7.8). None: `Upgrade` goes no
+    /// further than the edge.
+    pub upgrade: Vec<UpgradeProtocol>,
     /// Which of its requests mean the same object.
     pub key: SiteKey,
     /// What may be done with its answers.

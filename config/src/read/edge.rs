@@ -101,6 +101,8 @@ pub(super) fn default_limits() -> Limits {
         header_timeout: Duration::from_secs(15),
         body_timeout: Duration::from_secs(60),
         request_body_bytes: 1 << 30,
+        tunnels: 1000,
+        tunnel_timeout: Duration::from_secs(120),
         drain_timeout: Duration::from_secs(30),
     }
 }
@@ -125,6 +127,8 @@ pub(super) fn limits(table: &mut Reader<'_>, default: Option<&Limits>) -> Limits
             default.request_body_bytes,
             size(0..=16 * TIB),
         ),
+        tunnels: table.get_or("tunnels", default.tunnels, quantity(0..=1_000_000)),
+        tunnel_timeout: table.get_or("tunnel_timeout", default.tunnel_timeout, &time),
         drain_timeout: table.get_or(
             "drain_timeout",
             default.drain_timeout,

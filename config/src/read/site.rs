@@ -8,7 +8,7 @@ use super::{HOUR, Scope, YEAR, key, plain};
 use crate::check::Claims;
 use crate::reader::{Fault, Reader};
 use crate::values::{choice, domain_name, duration, field_name, flag, label};
-use crate::values::{negative_ttl, origin_url, quantity};
+use crate::values::{negative_ttl, origin_url, quantity, upgrade_protocol};
 use crate::{ClientRefresh, Cookies, DomainName, FieldName, Label, NegativeTtl, Refusal};
 use crate::{Site, SiteCache, Upstream};
 
@@ -17,6 +17,7 @@ pub(super) fn site(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_
     claims.sites.extend(name.clone());
     let hosts = hosts(table, claims, scope, name.as_ref());
     let origins = table.require_list("origin", r#""http://192.0.2.1:8000""#, origin_url);
+    let upgrade = table.list("upgrade", r#""websocket""#, upgrade_protocol).unwrap_or_default();
     let key = table.table("key", key::key);
     let cache = table.table("cache", cache);
     let upstream = table.table("upstream", upstream);
@@ -24,6 +25,7 @@ pub(super) fn site(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_
         name: name?.into_inner(),
         hosts,
         origins: plain(origins),
+        upgrade: plain(upgrade),
         key: key.unwrap_or_default(),
         cache: cache.unwrap_or_default(),
         upstream: upstream.unwrap_or_else(default_upstream),

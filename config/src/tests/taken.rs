@@ -36,6 +36,7 @@ fn defaults_are_safe() {
     assert!(!site.cache.heuristic);
     assert!(site.cache.negative_ttl.is_empty() && site.cache.targets.is_empty());
     assert_eq!(site.cache.client_refresh, ClientRefresh::Limited);
+    assert!(site.upgrade.is_empty());
     assert_eq!(site.key.query, QueryKey::All);
     assert!(site.key.headers.is_empty() && site.key.cookies.is_empty());
     assert!(!site.key.query_sort && !site.key.ignore_case);
@@ -198,4 +199,10 @@ fn one_status_stands_before_its_class() {
     let read: Vec<_> =
         cache.negative_ttl.iter().map(|of| (of.statuses.clone(), of.ttl.as_secs())).collect();
     assert_eq!(read, [(404..=404, 60), (503..=503, 0), (500..=599, 1)]);
+}
+
+#[test]
+fn protocols_are_named_in_any_case() {
+    let read = site("upgrade = [\"WebSocket\", \"x-own\"]\n").upgrade;
+    assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), ["websocket", "x-own"]);
 }

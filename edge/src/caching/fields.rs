@@ -85,13 +85,13 @@ pub(super) fn detached(value: &HeaderValue) -> HeaderValue {
 
 /// The members of a list-based field's line that aren't empty, without the white space around
 /// them (RFC 9110 section 5.6.1.2). Commas in quoted strings don't count.
-pub(super) fn members(line: &[u8]) -> Members<'_> {
+pub(crate) fn members(line: &[u8]) -> Members<'_> {
     Members { rest: line, quotes: true }
 }
 
 /// See [`members`].
 #[derive(Debug, Clone)]
-pub(super) struct Members<'a> {
+pub(crate) struct Members<'a> {
     rest: &'a [u8],
     /// Off after a quote that is never closed: it can't hide the members after it.
     quotes: bool,
@@ -158,7 +158,7 @@ pub(super) fn unquote(inner: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Without the white space around it (OWS of RFC 9110 section 5.6.3).
-pub(super) fn trim(text: &[u8]) -> &[u8] {
+pub(crate) fn trim(text: &[u8]) -> &[u8] {
     let mut text = text;
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
         text = rest;

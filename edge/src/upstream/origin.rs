@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::UPGRADE;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -95,7 +96,12 @@ impl Origin {
         repeatable: bool,
         sent: &IntCounter,
     ) -> Result<Response<AnswerBody>, Unanswered> {
-        let idle = self.idle.take(repeatable, self.outbound.clock.now());
+        // What may turn into another protocol has a connection of its own.
+        let idle = if request.headers().contains_key(UPGRADE) {
+            None
+        } else {
+            self.idle.take(repeatable, self.outbound.clock.now())
+        };
         if let Some(sender) = idle {
             let permit = match self.permit().await {
                 Ok(permit) => permit,
@@ -160,7 +166,7 @@ impl Origin {
             .map_err(|_error| FetchError::Protocol)?;
         self.outbound.runtime.spawn(async move {
             // Whoever uses the connection sees its errors.
-            let _seen_there = connection.await;
+            let _seen_there = connection.with_upgrades().await;
         });
         Ok(Connection { sender, permit })
     }
@@ -177,6 +183,7 @@ impl Origin {
         mut connection: Connection,
         mut request: Request<RequestBody>,
     ) -> Result<Response<AnswerBody>, Unanswered> {
+        let upgrading = request.headers().contains_key(UPGRADE);
         let body_sent = request.body_mut().ended();
         let limit = self.settings.first_byte_timeout;
         let overdue = async {
@@ -190,6 +197,10 @@ impl Origin {
             }
         };
         match answer {
+            // RFC 9110 section 15.2.2: nobody asked for it.
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrading => {
+                Err(Unanswered { error: FetchError::Protocol, request: None })
+            }
             Ok(answer) => {
                 self.keep_when_done(connection);
                 let idle_timeout = self.settings.idle_timeout;

@@ -26,7 +26,8 @@ use kingcdn_config::Config;
 use kingcdn_config::clock::{Clock, Timestamp};
 use kingcdn_edge::Edge;
 use prometheus::Registry;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 pub use origin::{Answer, Gate, Origin, Seen};
 
@@ -50,12 +51,26 @@ impl Stage {
 
     /// With these lines added to `[[site]]`; begin a `[site.cache]` table there as needed.
     pub async fn with(site: &str) -> Self {
+        Self::facing(None, site).await
+    }
+
+    /// In front of another origin than the scripted one.
+    pub async fn facing(other: Option<SocketAddr>, site: &str) -> Self {
         let clock = Clock::manual(START);
         let origin = Origin::start(&clock).await;
         let registry = Registry::new();
-        let config = Arc::new(config(&[origin.address], site));
+        let config = Arc::new(config(&[other.unwrap_or(origin.address)], site));
         let edge = Edge::start(config, "seoul", clock.clone(), &registry).await.unwrap();
         Self { edge, origin, clock, registry, site: site.to_owned() }
+    }
+
+    /// Sends bytes as they are and returns all that comes back until the connection is closed.
+    pub async fn raw(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _reset_is_fine = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     pub fn elapse(&self, secs: u64) {
@@ -138,6 +153,34 @@ pub fn config(origins: &[SocketAddr], site: &str) -> Config {
         Ok(loaded) => loaded.config,
         Err(report) => panic!("{report}"),
     }
+}
+
+/// Reads a head, to its empty line; nothing where the connection ends before.
+pub async fn read_head(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    Some(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// An origin that answers every request with these bytes and closes the connection.
+pub async fn origin_of_bytes(answer: impl Into<Bytes>) -> SocketAddr {
+    let answer = answer.into();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                if read_head(&mut stream).await.is_some() {
+                    let _gone = stream.write_all(&answer).await;
+                }
+            });
+        }
+    });
+    address
 }
 
 /// A complete response.
