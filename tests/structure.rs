@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 5] = ["config", "dns", "edge", "edge/store", "origin"];
+const CRATES: [&str; 6] = ["config", "dns", "edge", "edge/store", "edge/zero-copy", "origin"];
+
+/// The one module that may have `unsafe` code.
+const UNSAFE: &str = "edge/zero-copy/src/region.rs";
 
 /// Lines of a file: an author splits it beyond the first, the test fails beyond the second.
 const LINES_SOFT: usize = 400;
@@ -97,6 +100,7 @@ fn dependencies_run_one_way() {
         ("dns", &["kingcdn-config"]),
         ("edge", &["kingcdn-config", "kingcdn-store", "kingcdn-zero-copy"]),
         ("edge/store", &["kingcdn-config", "kingcdn-zero-copy"]),
+        ("edge/zero-copy", &[]),
         ("origin", &["kingcdn-config"]),
     ] {
         let manifest = manifest(krate);
@@ -164,6 +168,34 @@ fn the_rules_are_pure() {
             }
         }
     }
+}
+
+#[test]
+fn unsafe_code_is_in_one_module() {
+    for krate in CRATES.iter().copied().chain(["."]) {
+        let manifest = manifest(krate);
+        let lints = manifest.get("lints").and_then(toml::Value::as_table);
+        let inherited = lints.and_then(|lints| lints.get("workspace")?.as_bool());
+        assert!(inherited == Some(true) || krate == "edge/zero-copy", "{krate}: lints of its own");
+    }
+    let forbidden = manifest(".")["workspace"]["lints"]["rust"]["unsafe_code"].clone();
+    assert_eq!(forbidden.as_str(), Some("forbid"));
+    let mut found = 0;
+    for folder in CRATES.into_iter().chain(["src"]) {
+        for (file, text) in sources(folder) {
+            let begins = |line: &str| {
+                ["{", "fn", "impl"]
+                    .map(|it| format!("unsafe {it}"))
+                    .iter()
+                    .any(|it| line.contains(it))
+            };
+            let blocks = code(&text).filter(|(_, line)| begins(line)).count();
+            let allowed = mentions(&text, "allow(unsafe_code)");
+            assert!(file == UNSAFE || blocks == 0 && !allowed, "{file}: unsafe code");
+            found += blocks;
+        }
+    }
+    assert!(found > 0, "this test looks in the wrong places");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use kingcdn_zero_copy::Outgoing;
 use prometheus::IntGauge;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -152,7 +153,7 @@ async fn connection(
     if stream.set_nodelay(true).is_err() {
         return; // It is gone already.
     }
-    let io = TokioIo::new(StallLimited::new(stream, limits.body_timeout));
+    let io = TokioIo::new(StallLimited::new(Outgoing::new(stream), limits.body_timeout));
     let service = {
         let node = Arc::clone(&node);
         service_fn(move |request| {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::Body;
@@ -64,25 +64,23 @@ pub(crate) struct Slices(Arc<[Bytes]>);
 
 impl Slices {
     /// Copies frames into slices. The frames' buffers, which may be far larger than what is in
-    /// them, are let go one by one.
+    /// them, are let go slice by slice.
     pub(crate) fn gather(frames: impl IntoIterator<Item = Bytes>, total_bytes: usize) -> Self {
         let mut slices = Vec::with_capacity(total_bytes.div_ceil(SLICE_BYTES));
-        let mut left = total_bytes;
-        let mut slice = BytesMut::with_capacity(left.min(SLICE_BYTES));
+        let (mut pieces, mut room) = (Vec::new(), SLICE_BYTES);
         for mut frame in frames {
             while !frame.is_empty() {
-                let room = SLICE_BYTES - slice.len();
                 let piece = frame.split_to(frame.len().min(room));
-                slice.extend_from_slice(&piece);
-                if slice.len() == SLICE_BYTES {
-                    left = left.saturating_sub(SLICE_BYTES);
-                    let next = BytesMut::with_capacity(left.min(SLICE_BYTES));
-                    slices.push(std::mem::replace(&mut slice, next).freeze());
+                room -= piece.len();
+                pieces.push(piece);
+                if room == 0 {
+                    slices.push(kingcdn_zero_copy::seal(&pieces));
+                    (pieces, room) = (Vec::new(), SLICE_BYTES);
                 }
             }
         }
-        if !slice.is_empty() {
-            slices.push(slice.freeze());
+        if !pieces.is_empty() {
+            slices.push(kingcdn_zero_copy::seal(&pieces));
         }
         Self(slices.into())
     }
