@@ -92,6 +92,10 @@ pub(crate) struct Selection {
 pub(crate) struct NodeOptions {
     #[command(flatten)]
     pub(crate) selection: Selection,
+    /// A Unix socket, for an upgrade that loses nothing: from the process that answers there, take
+    /// its listeners, and let it end; then hand them there to the next one.
+    #[arg(long, value_name = "PATH", env = "KINGCDN_HAND_OVER")]
+    pub(crate) hand_over: Option<PathBuf>,
     /// Stop when standard input ends: `kingcdn up` holds the other end, so that no child outlives it.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_ends: bool,

@@ -23,10 +23,18 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) struct Node {
     part: Part,
     admin: SocketAddr,
+    lame_duck: Duration,
     drain_limit: Duration,
     /// The CDN's own domain: the names in it are the operator's.
     zone: Option<String>,
     selection: Selection,
+}
+
+/// What a process needs to know of its part.
+struct Operation {
+    admin: SocketAddr,
+    lame_duck: Duration,
+    drain_limit: Duration,
 }
 
 /// The part of the configuration that a node is.
@@ -51,12 +59,14 @@ impl Node {
         };
         let config = part.overridden(config, selection)?;
         let absent = RoleError::Absent(role.table());
-        let Some((admin, drain_limit)) = part.operation(&config) else {
+        let Some(operation) = part.operation(&config) else {
             return Err(unfit(&absent, selection));
         };
+        let Operation { admin, lame_duck, drain_limit } = operation;
         let node = Self {
             part,
             admin,
+            lame_duck,
             drain_limit,
             zone: config.cdn.as_ref().map(|cdn| cdn.zone.to_string()),
             selection: selection.clone(),
@@ -100,6 +110,11 @@ impl Node {
         self.admin
     }
 
+    /// How long it serves on when it is told to stop, for those who are still sent to it.
+    pub(crate) fn lame_duck(&self) -> Duration {
+        self.lame_duck
+    }
+
     /// Time for open work when it is told to stop.
     pub(crate) fn drain_limit(&self) -> Duration {
         self.drain_limit
@@ -140,15 +155,18 @@ impl Part {
         }
     }
 
-    /// The admin address and the time for draining, where the configuration knows this part.
-    fn operation(&self, config: &Config) -> Option<(SocketAddr, Duration)> {
-        match self {
-            Self::Dns => config.dns.as_ref().map(|dns| (dns.admin, DRAIN)),
-            Self::Origin => config.origin.as_ref().map(|origin| (origin.admin, DRAIN)),
+    /// How it is run, where the configuration knows this part.
+    fn operation(&self, config: &Config) -> Option<Operation> {
+        let (admin, lame_duck, drain_limit) = match self {
+            // Resolvers ask another name server, at once.
+            Self::Dns => (config.dns.as_ref()?.admin, Duration::ZERO, DRAIN),
+            Self::Origin => (config.origin.as_ref()?.admin, Duration::ZERO, DRAIN),
             Self::Edge(name) => {
-                config.edge(name.as_str()).map(|edge| (edge.admin, edge.limits.drain_timeout))
+                let edge = config.edge(name.as_str())?;
+                (edge.admin, config.lame_duck(edge), edge.limits.drain_timeout)
             }
-        }
+        };
+        Some(Operation { admin, lame_duck, drain_limit })
     }
 
     /// What the command line and the environment say goes over what the file says.

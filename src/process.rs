@@ -1,10 +1,14 @@
 //! One role as a process: start, answer for itself, take over a new configuration, drain, end.
 
 mod descriptors;
+pub(crate) mod hand_over;
 pub(crate) mod logs;
 mod reload;
 pub(crate) mod signals;
 
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +18,10 @@ use kingcdn_config::Config;
 use kingcdn_config::clock::Clock;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tracing::info;
 
 use crate::admin;
@@ -22,6 +29,7 @@ use crate::cli::{LogOptions, NodeOptions};
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::role::{Role, Running};
+use hand_over::{Offer, Predecessor, Sockets};
 use logs::Logs;
 use reload::Reloads;
 use signals::{Signals, Told};
@@ -37,9 +45,10 @@ pub(crate) fn run(role: Role, options: &NodeOptions, logs: &LogOptions) -> Resul
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen(options.until_stdin_ends)?;
-        let process = Process::start(node, config, logs).await?;
-        let told = process.work(&mut signals).await;
-        process.drain(told, &mut signals).await
+        let hand_over = options.hand_over.as_deref();
+        let (process, hand_over) = Process::start(node, config, logs, hand_over).await?;
+        let told = process.work(&mut signals, hand_over).await;
+        process.end(told, &mut signals).await
     });
     runtime.shutdown_timeout(SHUTDOWN);
     ended
@@ -65,18 +74,37 @@ struct Process {
     logs: Logs,
 }
 
+/// What a process hands over, and when.
+struct HandOver {
+    /// Answers at the admin address.
+    admin: AbortHandle,
+    /// The listeners, and the word that a successor serves on them.
+    offered: Option<(Offer, oneshot::Receiver<()>)>,
+}
+
 impl Process {
-    /// Starts the role, and answers for it from the moment that it is up.
-    async fn start(node: Node, config: Config, logs: Logs) -> Result<Arc<Self>, Failure> {
+    /// Starts the role, and answers for it from the moment that it is up. Where there is a
+    /// predecessor, it has its listeners, and lets it end.
+    async fn start(
+        node: Node,
+        config: Config,
+        logs: Logs,
+        hand_over: Option<&Path>,
+    ) -> Result<(Arc<Self>, HandOver), Failure> {
+        let (mut sockets, predecessor) = predecessor(hand_over)?;
         let admin_address = node.admin();
-        let admin_listener = admin::bind(admin_address)
-            .await
-            .map_err(|error| node.no_listener("admin", admin_address, &error))?;
+        let admin_listener = match sockets.take_listener(admin_address) {
+            Some(listener) => TcpListener::from_std(listener),
+            None => admin::bind(admin_address).await,
+        };
+        let admin_listener =
+            admin_listener.map_err(|error| node.no_listener("admin", admin_address, &error))?;
+        let again = admin_listener.as_fd().try_clone_to_owned().context("the admin listener")?;
         let config = Arc::new(config);
         let registry = Registry::new();
         let reloads = Reloads::register(&registry)?;
         logs.register(&registry).map_err(anyhow::Error::from)?;
-        let running = Running::start(&node, &config, Clock::system(), &registry).await?;
+        let running = Running::start(sockets, &node, &config, Clock::system(), &registry).await?;
         let process = Arc::new(Self {
             node,
             running,
@@ -86,7 +114,7 @@ impl Process {
             registry,
             logs,
         });
-        tokio::spawn(admin::serve(admin_listener, Arc::clone(&process)));
+        let admin = tokio::spawn(admin::serve(admin_listener, Arc::clone(&process)));
         info!(
             role = %process.node.role(),
             node = process.node.name(),
@@ -94,22 +122,58 @@ impl Process {
             version = env!("CARGO_PKG_VERSION"),
             "started"
         );
-        Ok(process)
+        let mut sockets = process.running.take_sockets();
+        sockets.push(again);
+        if let Some(predecessor) = predecessor {
+            predecessor.relieve().context("the predecessor isn't relieved")?;
+        }
+        let offered = hand_over.map(|path| Offer::make(path, sockets).context("--hand-over"));
+        let offered = offered.transpose()?;
+        Ok((process, HandOver { admin: admin.abort_handle(), offered }))
     }
 
-    /// Works until told to stop.
-    async fn work(self: &Arc<Self>, signals: &mut Signals) -> Told {
-        loop {
-            match signals.next().await {
+    /// Works until told to stop, or relieved.
+    async fn work(self: &Arc<Self>, signals: &mut Signals, hand_over: HandOver) -> Told {
+        let (offer, relieved) = hand_over.offered.unzip();
+        let mut relieved = pin!(async {
+            match relieved {
+                Some(relieved) => _ = relieved.await,
+                None => std::future::pending().await,
+            }
+        });
+        let told = loop {
+            let told = tokio::select! {
+                told = signals.next() => told,
+                () = &mut relieved => Told::Relieved,
+            };
+            match told {
                 Told::Reload => reload::reload(self).await,
-                stop @ (Told::Stop | Told::StopSoon) => return stop,
+                end => break end,
+            }
+        };
+        if let Some(offer) = offer {
+            offer.withdraw();
+        }
+        if told == Told::Relieved {
+            info!("relieved by a successor");
+            hand_over.admin.abort(); // It is the successor's.
+        }
+        told
+    }
+
+    /// Lets clients go elsewhere, then lets open work finish; each for a while. Told once more to
+    /// stop, it goes on to the next of these.
+    async fn end(&self, told: Told, signals: &mut Signals) -> Result<(), Failure> {
+        self.draining.store(true, Ordering::Relaxed);
+        self.running.begin_drain();
+        let lame_duck = told.lame_duck(self.node.lame_duck());
+        if !lame_duck.is_zero() {
+            info!(?lame_duck, "unhealthy from now on, and serving on while clients are sent here");
+            tokio::select! {
+                () = tokio::time::sleep(lame_duck) => (),
+                _ = signals.next_stop() => info!("told twice to stop: not waiting for clients"),
             }
         }
-    }
-
-    /// Lets open work finish, for a while; told a second time to stop, cuts it off.
-    async fn drain(&self, told: Told, signals: &mut Signals) -> Result<(), Failure> {
-        self.draining.store(true, Ordering::Relaxed);
         let limit = told.drain_limit(self.node.drain_limit());
         info!(?limit, "draining");
         tokio::select! {
@@ -118,10 +182,20 @@ impl Process {
                 Ok(())
             }
             _ = signals.next_stop() => {
-                Err(anyhow::anyhow!("told twice to stop: open work is cut off").into())
+                Err(anyhow::anyhow!("told again to stop: open work is cut off").into())
             }
         }
     }
+}
+
+/// The sockets of the process that this one succeeds, where there is one.
+fn predecessor(hand_over: Option<&Path>) -> anyhow::Result<(Sockets, Option<Predecessor>)> {
+    let Some(path) = hand_over else {
+        return Ok((Sockets::default(), None));
+    };
+    let taken = hand_over::take(path).with_context(|| format!("--hand-over {}", path.display()))?;
+    let (sockets, predecessor) = taken.unzip();
+    Ok((sockets.unwrap_or_default(), predecessor))
 }
 
 impl admin::Subject for Process {

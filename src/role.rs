@@ -1,6 +1,7 @@
 //! The three roles, behind the few things that a process does with any of them.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::node::Node;
+use crate::process::hand_over::Sockets;
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,8 +71,10 @@ pub(crate) enum Running {
 }
 
 impl Running {
-    /// Starts the role; it serves when this returns.
+    /// Starts the role, with a predecessor's sockets where they are the right ones; it serves when
+    /// this returns.
     pub(crate) async fn start(
+        sockets: Sockets,
         node: &Node,
         config: &Arc<Config>,
         clock: Clock,
@@ -78,7 +82,9 @@ impl Running {
     ) -> Result<Self, Failure> {
         match node.role() {
             Role::Dns => {
-                let started = Dns::start(Arc::clone(config), clock, registry).await;
+                let started =
+                    Dns::start_on((sockets.udp, sockets.tcp), Arc::clone(config), clock, registry);
+                let started = started.await;
                 started.map(Self::Dns).map_err(|error| match error {
                     kingcdn_dns::StartError::Listen { address, source } => {
                         node.no_listener("listen", address, &source)
@@ -88,7 +94,8 @@ impl Running {
                 })
             }
             Role::Edge => {
-                let started = Edge::start(Arc::clone(config), node.name(), clock, registry).await;
+                let (config, name) = (Arc::clone(config), node.name());
+                let started = Edge::start_on(sockets.tcp, config, name, clock, registry).await;
                 started.map(Self::Edge).map_err(|error| match error {
                     kingcdn_edge::StartError::Listen { address, source } => {
                         node.no_listener("listen", address, &source)
@@ -142,6 +149,23 @@ impl Running {
             Self::Dns(dns) => dns.status(),
             Self::Edge(edge) => serde_json::to_value(edge.status()).unwrap_or_default(),
             Self::Origin(origin) => origin.status(),
+        }
+    }
+
+    /// Its listening sockets once more, for a successor, or to be dropped; of the reference origin
+    /// none.
+    pub(crate) fn take_sockets(&self) -> Vec<OwnedFd> {
+        match self {
+            Self::Dns(dns) => dns.take_sockets(),
+            Self::Edge(edge) => edge.take_listeners().into_iter().map(OwnedFd::from).collect(),
+            Self::Origin(_) => Vec::new(),
+        }
+    }
+
+    /// Says that it wants no new clients, and serves on.
+    pub(crate) fn begin_drain(&self) {
+        if let Self::Edge(edge) = self {
+            edge.begin_drain();
         }
     }
 

@@ -8,6 +8,7 @@ mod site;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use crate::location::Location;
 pub use crate::names::{DomainName, Label, Mailbox};
@@ -60,6 +61,16 @@ impl Config {
     /// The edge of this name.
     pub fn edge(&self, name: &str) -> Option<&Edge> {
         self.edges.iter().find(|edge| edge.name.as_str() == name)
+    }
+
+    /// How long an edge that is told to stop serves on, for those who were sent to it: until name
+    /// servers have noticed and their answers have expired. Nobody notices where it isn't asked for
+    /// its health.
+    pub fn lame_duck(&self, edge: &Edge) -> Duration {
+        let noticed = self.dns.as_ref().filter(|dns| dns.health.check == HealthCheck::Http);
+        edge.limits.lame_duck.unwrap_or_else(|| {
+            noticed.map_or(Duration::ZERO, |dns| dns.health.notice().saturating_add(dns.ttl))
+        })
     }
 
     /// `<site>.<zone>`: where DNS answers a site, in a file that has a zone.

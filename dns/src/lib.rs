@@ -27,7 +27,8 @@ mod world;
 mod zone;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Dns {
     /// How many listeners there are while nothing is wrong.
     listeners: usize,
     listen: Vec<SocketAddr>,
+    /// The sockets once more, until somebody takes them or the server stops.
+    sockets: Mutex<Vec<OwnedFd>>,
     stop: watch::Sender<bool>,
     /// Keeps one reload out of another's way, for as long as it takes. Taken before `tasks`.
     reloading: Mutex<()>,
@@ -134,6 +137,20 @@ impl Dns {
         clock: Clock,
         registry: &Registry,
     ) -> Result<Self, StartError> {
+        Self::start_on((Vec::new(), Vec::new()), config, clock, registry).await
+    }
+
+    /// The same, with a predecessor's sockets where they are at the configuration's addresses.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dns::start`].
+    pub async fn start_on(
+        (udp, tcp): (Vec<UdpSocket>, Vec<TcpListener>),
+        config: Arc<Config>,
+        clock: Clock,
+        registry: &Registry,
+    ) -> Result<Self, StartError> {
         let metrics = Metrics::new(registry)?;
         let world = {
             let (config, clock, metrics) = (Arc::clone(&config), clock.clone(), metrics.clone());
@@ -145,11 +162,14 @@ impl Dns {
         };
         let listen = config.dns.as_ref().map(|dns| dns.listen.clone()).unwrap_or_default();
         let threads = receive::threads();
+        let mut inherited = receive::Inherited { udp, tcp };
         let bind = |address: &SocketAddr| {
-            receive::bind(*address, threads)
+            receive::bind(*address, threads, &mut inherited)
                 .map_err(|source| StartError::Listen { address: *address, source })
         };
         let sockets = listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let again = sockets.iter().map(receive::Bound::again);
+        let again = again.collect::<io::Result<Vec<_>>>().map_err(StartError::Threads)?;
         let addresses: Vec<SocketAddr> = sockets.iter().map(|bound| bound.address).collect();
         let checks = world.monitor.watch();
         let world = Arc::new(ArcSwap::from_pointee(world));
@@ -167,6 +187,7 @@ impl Dns {
             addresses,
             listeners: listeners.len(),
             listen,
+            sockets: Mutex::new(again.into_iter().flatten().collect()),
             stop,
             reloading: Mutex::default(),
             tasks: Mutex::new(Tasks { listeners, checks }),
@@ -216,6 +237,12 @@ impl Dns {
         serde_json::to_value(status).unwrap_or_default()
     }
 
+    /// The sockets once more, for a successor, or to be dropped: a socket is closed when nobody
+    /// holds it. None the second time, and once the server stops.
+    pub fn take_sockets(&self) -> Vec<OwnedFd> {
+        std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Whether it answers: all listeners run, and it isn't stopping.
     pub fn healthy(&self) -> bool {
         let mut tasks = self.tasks();
@@ -227,6 +254,7 @@ impl Dns {
     /// Stops: takes no new queries, answers those it has, and returns when that is done or after
     /// `limit`.
     pub async fn drain(&self, limit: Duration) {
+        drop(self.take_sockets());
         self.stop.send_replace(true);
         let mut listeners = {
             let mut tasks = self.tasks();

@@ -6,6 +6,7 @@ mod udp;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
 
@@ -39,8 +40,48 @@ pub(crate) fn threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Opens the sockets of an address. Port 0 is any port, the same for all.
-pub(crate) fn bind(address: SocketAddr, threads: usize) -> io::Result<Bound> {
+/// A predecessor's sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    pub(crate) udp: Vec<UdpSocket>,
+    pub(crate) tcp: Vec<StdTcpListener>,
+}
+
+impl Inherited {
+    /// Those of an address.
+    fn take(&mut self, address: SocketAddr) -> (Vec<UdpSocket>, Option<StdTcpListener>) {
+        let here = |at: io::Result<SocketAddr>| at.is_ok_and(|at| at == address);
+        let udp = self.udp.extract_if(.., |socket| here(socket.local_addr())).collect();
+        let tcp = self.tcp.extract_if(.., |listener| here(listener.local_addr())).next();
+        (udp, tcp)
+    }
+}
+
+impl Bound {
+    /// The sockets once more.
+    pub(crate) fn again(&self) -> io::Result<Vec<OwnedFd>> {
+        let udp = self.udp.iter().map(|socket| socket.try_clone().map(OwnedFd::from));
+        udp.chain([self.tcp.try_clone().map(OwnedFd::from)]).collect()
+    }
+}
+
+/// Opens the sockets of an address, where a predecessor left none. Port 0 is any port, the same for
+/// all.
+pub(crate) fn bind(
+    address: SocketAddr,
+    threads: usize,
+    inherited: &mut Inherited,
+) -> io::Result<Bound> {
+    let (mut udp_sockets, listener) = inherited.take(address);
+    if let Some(tcp) = listener
+        && !udp_sockets.is_empty()
+    {
+        // However many there are: what is queued on one is lost when it is closed.
+        while udp_sockets.len() < threads {
+            udp_sockets.push(udp(address, true)?);
+        }
+        return Ok(Bound { address, udp: udp_sockets, tcp });
+    }
     for _ in 1..PORT_ATTEMPTS {
         match bind_once(address, threads) {
             Err(error) if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse => {}

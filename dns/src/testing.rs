@@ -85,6 +85,7 @@ pub(crate) fn edge(name: &str, latitude: f64, longitude: f64, address: &str) -> 
             tunnels: 1,
             tunnel_timeout: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(1),
+            lame_duck: None,
         },
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -37,23 +38,36 @@ const FULL: &[u8] =
 /// The listeners of one thread.
 pub(crate) type Listeners = Vec<StdListener>;
 
-/// Binds every address once for each of `threads`.
+/// Binds every address once for each of `threads`. Listeners of a predecessor that are among them
+/// are used as they are, however many: what is queued on one is lost when it is closed.
 pub(crate) fn bind(
     addresses: &[SocketAddr],
     threads: usize,
+    inherited: Listeners,
 ) -> Result<(Vec<Listeners>, Vec<SocketAddr>), StartError> {
+    let mut inherited: Vec<_> = inherited
+        .into_iter()
+        .filter_map(|listener| Some((listener.local_addr().ok()?, listener)))
+        .collect();
     let mut by_thread: Vec<Listeners> = (0..threads).map(|_| Vec::new()).collect();
     let mut bound = Vec::with_capacity(addresses.len());
     for &wanted in addresses {
         let failed = |source| StartError::Listen { address: wanted, source };
-        // Without this, two edges on one address would silently share its clients.
-        listener(wanted, false).map_err(failed)?;
+        let mut ours: Vec<_> =
+            inherited.extract_if(.., |(at, _)| *at == wanted).map(|(_, it)| it).collect();
+        if ours.is_empty() {
+            // Without this, two edges on one address would silently share its clients.
+            listener(wanted, false).map_err(failed)?;
+        }
         let mut address = wanted;
-        for listeners in &mut by_thread {
+        while ours.len() < threads {
             let listener = listener(address, true).map_err(failed)?;
             // Port 0 is chosen by the system for the first thread; the others follow.
             address = listener.local_addr().map_err(failed)?;
-            listeners.push(listener);
+            ours.push(listener);
+        }
+        for (number, listener) in ours.into_iter().enumerate() {
+            by_thread[number % threads].push(listener);
         }
         bound.push(address);
     }
@@ -157,8 +171,15 @@ async fn connection(
     let service = {
         let node = Arc::clone(&node);
         service_fn(move |request| {
-            let answer = journey::serve(Arc::clone(&node), peer.ip(), request);
-            async { Ok::<_, Infallible>(answer.await) }
+            let node = Arc::clone(&node);
+            async move {
+                let mut answer = journey::serve(Arc::clone(&node), peer.ip(), request).await;
+                if node.is_draining() {
+                    // RFC 9112 section 9.6.
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         })
     };
     let connection = http1::Builder::new()
@@ -172,8 +193,15 @@ async fn connection(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            // Closed at once, it could cross with the client's next request. The answer to that one
+            // asks the client to close.
+            match tokio::time::timeout(node.farewell(), connection.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = ended {

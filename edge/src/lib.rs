@@ -32,7 +32,7 @@ mod upstream;
 mod wanted;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -49,12 +49,18 @@ use crate::node::Node;
 use crate::record::Metrics;
 use crate::status::Observer;
 
+/// How long connections stay open without a request when the edge stops: a request that is under
+/// way to it already is still answered.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// A running edge.
 pub struct Edge {
     node: Arc<Node>,
     observer: Observer,
     addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
+    /// The listening sockets once more, until somebody takes them or the edge stops.
+    listeners: Mutex<Vec<TcpListener>>,
     /// Empty once somebody waits for them.
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -90,8 +96,22 @@ impl Edge {
     ///
     /// # Errors
     /// An unknown name, an address that is in use, no threads.
-    #[allow(clippy::unused_async)] // Called on a runtime, and says so.
     pub async fn start(
+        config: Arc<Config>,
+        name: &str,
+        clock: Clock,
+        registry: &Registry,
+    ) -> Result<Self, StartError> {
+        Self::start_on(Vec::new(), config, name, clock, registry).await
+    }
+
+    /// The same, with a predecessor's listeners where they are at the configuration's addresses.
+    ///
+    /// # Errors
+    /// An unknown name, an address that is in use, no threads.
+    #[allow(clippy::unused_async)] // Called on a runtime, and says so.
+    pub async fn start_on(
+        listeners: Vec<TcpListener>,
         config: Arc<Config>,
         name: &str,
         clock: Clock,
@@ -99,7 +119,9 @@ impl Edge {
     ) -> Result<Self, StartError> {
         let edge = config.edge(name).ok_or_else(|| StartError::NoSuchEdge(name.to_owned()))?;
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let (listeners, addresses) = accept::bind(&edge.listen, threads)?;
+        let (listeners, addresses) = accept::bind(&edge.listen, threads, listeners)?;
+        let again = listeners.iter().flatten().map(TcpListener::try_clone);
+        let again = again.collect::<io::Result<_>>().map(Mutex::new)?;
         let metrics = Metrics::new(registry)?;
         let node = Node::new(&config, edge, clock, Handle::current(), metrics)?;
         let node = Arc::new(node);
@@ -113,7 +135,14 @@ impl Edge {
             .collect::<Result<Vec<_>, _>>()?;
         let observer = Observer::start(Arc::clone(&node), stopped);
         tracing::info!(edge = name, ?addresses, threads = threads.len(), "edge serves");
-        Ok(Self { node, observer, addresses, stop, threads: Mutex::new(threads) })
+        let threads = Mutex::new(threads);
+        Ok(Self { node, observer, addresses, stop, listeners: again, threads })
+    }
+
+    /// The listening sockets once more, for a successor, or to be dropped: a socket is closed when
+    /// nobody holds it. None the second time, and once the edge stops.
+    pub fn take_listeners(&self) -> Vec<TcpListener> {
+        std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Where it serves; the ports that were chosen where the configuration says 0.
@@ -137,7 +166,8 @@ impl Edge {
         !self.node.is_draining()
     }
 
-    /// Lets health checks fail, so that name servers stop sending clients, and goes on serving.
+    /// Lets health checks fail, so that name servers stop sending clients, and goes on serving; its
+    /// answers ask clients to close their connections.
     pub fn begin_drain(&self) {
         self.node.begin_drain();
     }
@@ -146,6 +176,8 @@ impl Edge {
     /// whether all did.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.node.begin_drain();
+        self.node.begin_farewell(FAREWELL.min(limit / 2));
+        drop(self.take_listeners());
         self.stop.send_replace(true);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,7 +1,8 @@
 //! What all requests of an edge share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -42,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) tunnels: Tunnels,
     pub(crate) metrics: Arc<Metrics>,
     draining: AtomicBool,
+    /// Time that idle connections get before they are closed, in milliseconds.
+    farewell_ms: AtomicU64,
 }
 
 impl Node {
@@ -83,6 +86,7 @@ impl Node {
             tunnels: Tunnels::new(&metrics),
             metrics,
             draining: AtomicBool::new(false),
+            farewell_ms: AtomicU64::new(0),
         })
     }
 
@@ -96,9 +100,21 @@ impl Node {
         }
     }
 
-    /// From now on health checks fail, so that no new clients are sent here.
+    /// From now on health checks fail, so that no new clients are sent here, and every answer is the
+    /// last of its connection.
     pub(crate) fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on connections are closed, idle ones after `farewell`.
+    pub(crate) fn begin_farewell(&self, farewell: Duration) {
+        let millis = u64::try_from(farewell.as_millis()).unwrap_or(u64::MAX);
+        self.farewell_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// How long idle connections stay open when the edge stops.
+    pub(crate) fn farewell(&self) -> Duration {
+        Duration::from_millis(self.farewell_ms.load(Ordering::Relaxed))
     }
 
     /// Whether this edge wants no new requests.

@@ -15,18 +15,28 @@ const CHILD_DRAIN: Duration = Duration::from_secs(1);
 pub(crate) enum Told {
     /// Read the configuration again (SIGHUP).
     Reload,
-    /// Finish what is open and end (SIGTERM, SIGINT).
+    /// Let clients go elsewhere, finish what is open and end (SIGTERM).
     Stop,
+    /// Finish what is open and end (SIGINT): somebody waits at a terminal.
+    StopNow,
+    /// A successor serves: finish what is open and end.
+    Relieved,
     /// End soon: the process that started this one is gone, or wants to be.
     StopSoon,
 }
 
 impl Told {
+    /// How long it serves on for those who are still sent here, of the `time` that the configuration
+    /// gives.
+    pub(crate) fn lame_duck(self, time: Duration) -> Duration {
+        if self == Self::Stop { time } else { Duration::ZERO }
+    }
+
     /// How long open work may take to finish, of the `limit` that the configuration gives.
     pub(crate) fn drain_limit(self, limit: Duration) -> Duration {
         match self {
             Self::StopSoon => limit.min(CHILD_DRAIN),
-            Self::Stop | Self::Reload => limit,
+            Self::Stop | Self::StopNow | Self::Relieved | Self::Reload => limit,
         }
     }
 }
@@ -61,7 +71,7 @@ impl Signals {
         };
         let told = tokio::select! {
             _ = self.hangup.recv() => Told::Reload,
-            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::StopNow,
             _ = self.terminate.recv() => Told::Stop,
             () = stdin_end => Told::StopSoon,
         };
@@ -76,7 +86,7 @@ impl Signals {
         loop {
             match self.next().await {
                 Told::Reload => (),
-                stop @ (Told::Stop | Told::StopSoon) => return stop,
+                stop => return stop,
             }
         }
     }

@@ -9,7 +9,6 @@ use kingcdn_config::{Config, Location, NetworkTarget, Site};
 use kingcdn_dns::steering::{MapBuilder, Placement, Point};
 
 use super::folder::Folder;
-use super::keep::notice;
 
 /// A file of the sample site whose freshness lasts for a while.
 const FILE: &str = "captions.vtt";
@@ -145,7 +144,7 @@ fn break_it(
             text,
             "\nKill {name}: within {} DNS names the next nearest; {} later it is started again:\n  \
              kill -9 {id}",
-            format_duration(notice(dns)),
+            format_duration(dns.health.notice()),
             format_duration(restart_after)
         );
     }

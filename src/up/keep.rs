@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kingcdn_config::clock::Stopwatch;
 use kingcdn_config::units::format_duration;
-use kingcdn_config::{Config, Dns, HealthCheck};
+use kingcdn_config::{Config, HealthCheck};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -103,7 +103,7 @@ fn meaning(role: Role, config: &Config) -> String {
     match (role, &config.dns) {
         (Role::Edge, Some(dns)) if dns.health.check != HealthCheck::None => format!(
             "DNS notices within {} and sends its clients to the next nearest edge.",
-            format_duration(notice(dns))
+            format_duration(dns.health.notice())
         ),
         (Role::Edge, _) => "DNS doesn't check edges and goes on naming it.".to_owned(),
         (Role::Dns, _) => {
@@ -111,9 +111,4 @@ fn meaning(role: Role, config: &Config) -> String {
         }
         (Role::Origin, _) => "Edges serve on what they hold.".to_owned(),
     }
-}
-
-/// The longest that it takes to notice that an edge is gone.
-pub(super) fn notice(dns: &Dns) -> Duration {
-    dns.health.interval * dns.health.down_after + dns.health.timeout
 }

@@ -31,8 +31,14 @@ const LOG_BYTES: u64 = 16 << 20;
 const LAST_LINES: usize = 12;
 
 /// What would make a child something else than its command line says.
-const OVERRIDES: [&str; 5] =
-    ["KINGCDN_CONFIG", "KINGCDN_NODE", "KINGCDN_LISTEN", "KINGCDN_ADMIN", "KINGCDN_CACHE_PATH"];
+const OVERRIDES: [&str; 6] = [
+    "KINGCDN_CONFIG",
+    "KINGCDN_NODE",
+    "KINGCDN_LISTEN",
+    "KINGCDN_ADMIN",
+    "KINGCDN_CACHE_PATH",
+    "KINGCDN_HAND_OVER",
+];
 
 /// A member, running or not.
 #[derive(Debug)]

@@ -15,3 +15,4 @@ mod playback;
 mod resolver;
 mod story;
 mod trouble;
+mod upgrade;

@@ -58,6 +58,13 @@ pub struct HealthPolicy {
     pub all_down: AllDown,
 }
 
+impl HealthPolicy {
+    /// The longest that it takes to notice that an edge is gone.
+    pub fn notice(&self) -> Duration {
+        self.interval.saturating_mul(self.down_after).saturating_add(self.timeout)
+    }
+}
+
 /// What a health check does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthCheck {

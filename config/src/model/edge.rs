@@ -76,4 +76,7 @@ pub struct Limits {
     pub tunnel_timeout: Duration,
     /// Time that open requests get to finish when the edge is told to stop.
     pub drain_timeout: Duration,
+    /// How long before that it serves on while its health checks fail; where the file doesn't say,
+    /// [`Config::lame_duck`](crate::Config::lame_duck) knows.
+    pub lame_duck: Option<Duration>,
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use toml::Spanned;
+
 use super::{HOUR, Scope, admin, any_address, plain};
 use crate::check::{Claims, Node};
 use crate::reader::{Fault, Reader};
@@ -104,6 +106,7 @@ pub(super) fn default_limits() -> Limits {
         tunnels: 1000,
         tunnel_timeout: Duration::from_secs(120),
         drain_timeout: Duration::from_secs(30),
+        lame_duck: None,
     }
 }
 
@@ -134,5 +137,9 @@ pub(super) fn limits(table: &mut Reader<'_>, default: Option<&Limits>) -> Limits
             default.drain_timeout,
             duration(Duration::ZERO..=HOUR),
         ),
+        lame_duck: table
+            .get("lame_duck", duration(Duration::ZERO..=HOUR))
+            .map(Spanned::into_inner)
+            .or(default.lame_duck),
     }
 }

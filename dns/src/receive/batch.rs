@@ -49,6 +49,25 @@ enum Local {
     V6(in6_pktinfo),
 }
 
+/// Whether a first datagram is waited for. It is said of each call, since the socket may be a
+/// successor's as well.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Waiting {
+    /// As long as the socket's time-out.
+    Patient,
+    /// Not at all.
+    Not,
+}
+
+impl Waiting {
+    fn flags(self) -> MsgFlags {
+        match self {
+            Self::Patient => MsgFlags::MSG_WAITFORONE,
+            Self::Not => MsgFlags::MSG_DONTWAIT,
+        }
+    }
+}
+
 impl Batch {
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
         let address = socket.local_addr()?.ip();
@@ -72,14 +91,10 @@ impl Batch {
         })
     }
 
-    pub(super) fn socket(&self) -> &UdpSocket {
-        &self.socket
-    }
-
-    /// Waits for a datagram, and takes those that have come with it.
-    pub(super) fn receive(&mut self) -> io::Result<()> {
+    /// Takes the datagrams that have come; waits for the first as `waiting` says.
+    pub(super) fn receive(&mut self, waiting: Waiting) -> io::Result<()> {
         let mut slices = self.packets.each_mut().map(|packet| [IoSliceMut::new(packet)]);
-        let (socket, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_WAITFORONE);
+        let (socket, flags) = (self.socket.as_raw_fd(), waiting.flags());
         self.arrivals.clear();
         let received = recvmmsg(socket, &mut self.received, &mut slices, flags, None)?;
         let any_address = self.any_address;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ const CONNECTIONS_OF_ONE: usize = 64;
 const IDLE: Duration = Duration::from_secs(10);
 /// The same for clients that ask, in tenths of a second (RFC 7828).
 pub(crate) const KEEPALIVE_TENTHS: u16 = 100;
+/// The same once the server stops: a query may be under way.
+const FAREWELL: Duration = Duration::from_millis(250);
 /// A pause for when no connection can be accepted.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -134,9 +137,12 @@ async fn connection(
     let client = client.ip();
     let (mut tally, mut packet, mut out) = (journey.tally(), Vec::new(), Vec::new());
     loop {
-        let received = tokio::select! {
-            received = timeout(IDLE, receive(&mut stream, &mut packet)) => received,
-            _ = stop.wait_for(|stop| *stop) => return,
+        let received = {
+            let mut receiving = pin!(receive(&mut stream, &mut packet));
+            tokio::select! {
+                received = timeout(IDLE, &mut receiving) => received,
+                () = stopped(&mut stop) => timeout(FAREWELL, receiving).await,
+            }
         };
         // Closed, broken or idle.
         let Ok(Ok(())) = received else { return };
@@ -153,6 +159,11 @@ async fn connection(
             Err(_) => return debug!(%client, "answer not read"),
         }
     }
+}
+
+/// Returns when the server is to stop, or is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Reads the next message (RFC 1035 section 4.2.2).

@@ -9,7 +9,7 @@ use kingcdn_config::clock::Stopwatch;
 use tokio::sync::watch;
 use tracing::{error, warn};
 
-use super::batch::Batch;
+use super::batch::{Batch, Waiting};
 use crate::journey::Journey;
 use crate::record::{Metrics, Transport};
 
@@ -34,8 +34,8 @@ pub(super) fn serve(
         Err(error) => return error!(%error, "no queries over UDP"),
     };
     let mut tally = journey.tally();
-    let mut next = |batch: &mut Batch| -> io::Result<()> {
-        batch.receive()?;
+    let mut next = |waiting| -> io::Result<()> {
+        batch.receive(waiting)?;
         let started = Stopwatch::start();
         let mut turn = journey.turn(Transport::Udp, &mut tally);
         batch.answer(|packet, from, out| turn.answer(packet, from, out));
@@ -44,16 +44,14 @@ pub(super) fn serve(
         Ok(())
     };
     while stop.has_changed().is_ok() && !*stop.borrow() {
-        if let Err(error) = next(&mut batch)
+        if let Err(error) = next(Waiting::Patient)
             && !is_silence(&error)
         {
             warn!(%error, "queries can't be received");
             std::thread::sleep(BREATH);
         }
     }
-    if batch.socket().set_nonblocking(true).is_ok() {
-        let _silence = (0..LAST_BATCHES).try_for_each(|_| next(&mut batch));
-    }
+    let _silence = (0..LAST_BATCHES).try_for_each(|_| next(Waiting::Not));
 }
 
 fn patient(socket: UdpSocket) -> io::Result<Batch> {

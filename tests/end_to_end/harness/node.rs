@@ -64,6 +64,18 @@ impl Cdn {
         self.start("origin", "origin", &[], admin).await
     }
 
+    /// Starts an edge or the name server, which takes over from the one before where there is one.
+    /// Whoever answers at its admin address is well when this returns.
+    pub(crate) async fn successor(&self, role: &str, name: &str, admin: SocketAddr) -> Node {
+        let path = self.folder().join(format!("{name}.sock"));
+        let path = path.to_str().expect("a path in UTF-8");
+        let more: &[&str] = match role {
+            "edge" => &["--node", name, "--hand-over", path],
+            _ => &["--hand-over", path],
+        };
+        self.start(role, name, more, admin).await
+    }
+
     async fn start(&self, role: &str, name: &str, more: &[&str], admin: SocketAddr) -> Node {
         let log = self.folder().join(format!("{name}.log"));
         let child = Command::new(KINGCDN)
