@@ -182,3 +182,40 @@ impl Transfer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+
+    use bytes::Bytes;
+
+    #[test]
+    fn what_the_system_refuses_to_send_from_its_file_is_left_to_copying() {
+        let sealed = crate::seal(&[Bytes::from(vec![7; crate::SEAL_MIN_BYTES])]);
+        let (mapped, at) = (0..1_000_000).find_map(|_| registry::find(&sealed)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        // Linux refuses with EINVAL to send into a file that is open for appending.
+        let target = File::options().append(true).create(true).open(path).unwrap();
+        let mut transfer = Transfer { socket: target.as_fd(), sendfile: true, sent: 0 };
+        assert!(!transfer.send_from_file((mapped, at), sealed.len()).unwrap());
+        assert_eq!(transfer.sent, 0);
+    }
+
+    #[test]
+    fn pieces_of_files_can_be_copied_like_all_others() {
+        let sealed = crate::seal(&[Bytes::from(vec![7; crate::SEAL_MIN_BYTES])]);
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut transfer = Transfer { socket: ours.as_fd(), sendfile: false, sent: 0 };
+        let pieces = [IoSlice::new(b"head"), IoSlice::new(&sealed), IoSlice::new(b"tail")];
+        transfer.send(&pieces).unwrap();
+        assert_eq!(transfer.sent, sealed.len() + 8);
+        drop(ours);
+        let mut received = Vec::new();
+        theirs.read_to_end(&mut received).unwrap();
+        assert!(received == [b"head", &sealed[..], b"tail"].concat());
+    }
+}
