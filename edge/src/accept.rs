@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,7 +24,8 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::StartError;
-use crate::journey;
+use crate::interim::{self, Interleaved};
+use crate::journey::{self, Client};
 use crate::node::Node;
 use crate::stall::StallLimited;
 
@@ -167,14 +169,17 @@ async fn connection(
     if stream.set_nodelay(true).is_err() {
         return; // It is gone already.
     }
-    let io = TokioIo::new(StallLimited::new(Outgoing::new(stream), limits.body_timeout));
+    let interims = interim::Client::default();
+    let stream = StallLimited::new(Outgoing::new(stream), limits.body_timeout);
+    let io = TokioIo::new(Interleaved::new(stream, interims.clone()));
     let service = {
         let node = Arc::clone(&node);
         service_fn(move |request| {
             let node = Arc::clone(&node);
+            let from = Client { address: peer.ip(), interims: interims.clone() };
             async move {
-                let mut answer = journey::serve(Arc::clone(&node), peer.ip(), request).await;
-                if node.is_draining() {
+                let mut answer = journey::serve(Arc::clone(&node), from, request).await;
+                if node.is_draining() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                     // RFC 9112 section 9.6.
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }

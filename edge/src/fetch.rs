@@ -17,6 +17,7 @@ use crate::caching::conditional::{validation_fields, validation_of_variants};
 use crate::caching::{self, Terms, Times, Unstorable, update};
 use crate::collapse::Lead;
 use crate::fill::{Fill, Outcome, Reservation};
+use crate::interim;
 use crate::key::Key;
 use crate::node::Node;
 use crate::site::Site;
@@ -65,6 +66,8 @@ pub(crate) struct Fetch {
     pub(crate) range: Option<HeaderValue>,
     /// What is held of this key and may be what the origin would answer.
     pub(crate) held: Vec<Arc<Object>>,
+    /// Where messages before the answer go, for the client that caused the fetch.
+    pub(crate) interims: Option<interim::Sender>,
 }
 
 impl Fetch {
@@ -174,6 +177,9 @@ impl Pull {
                     request.headers_mut().insert(IF_NONE_MATCH, tags);
                 }
             }
+        }
+        if let Some(interims) = self.fetch.interims.clone() {
+            interims.listen(&mut request);
         }
         request
     }

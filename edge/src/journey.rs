@@ -27,6 +27,7 @@ use crate::deliver;
 use crate::fetch::{self, Fetch};
 use crate::fill::{Fill, Head, Outcome, Reader};
 use crate::forward::{self, Hop, LastHop};
+use crate::interim;
 use crate::key::Key;
 use crate::node::Node;
 use crate::record::{Record, Recorded};
@@ -42,11 +43,18 @@ const ROUNDS_MAX: usize = 4;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+/// Who asks.
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    /// How it gets messages before the answer.
+    pub(crate) interims: interim::Client,
+}
+
 /// A request that was admitted: whose it is and what it asks for.
 struct Visit<'a> {
     node: &'a Arc<Node>,
     site: Arc<Site>,
-    client: IpAddr,
+    client: Client,
     /// As the client wrote it, with a port if it named one.
     host: HeaderValue,
     /// Path and query, as the client wrote them.
@@ -67,7 +75,7 @@ enum NotForUs {
 /// The whole journey.
 pub(crate) async fn serve(
     node: Arc<Node>,
-    client: IpAddr,
+    client: Client,
     request: Request<Incoming>,
 ) -> Response<Recorded> {
     let started = Stopwatch::start();
@@ -84,7 +92,7 @@ pub(crate) async fn serve(
 }
 
 /// Finds the site that a request is for, or the reason why there is no answer.
-fn admit<'a>(node: &'a Arc<Node>, client: IpAddr, parts: &Parts) -> Result<Visit<'a>, Refusal> {
+fn admit<'a>(node: &'a Arc<Node>, client: Client, parts: &Parts) -> Result<Visit<'a>, Refusal> {
     let host = admission::host(&parts.method, &parts.uri, parts.version, &parts.headers)?;
     let name = admission::name(&host)?;
     let sites = node.sites.load();
@@ -156,11 +164,14 @@ impl Visit<'_> {
                 Wanted::Part(range) => Some(range),
                 Wanted::Little => return self.pass(parts, RequestBody::Empty, why).await,
             };
-            let fetch = self.fetch(parts, held.candidates(), range);
+            let mut fetch = self.fetch(parts, held.candidates(), range);
+            let (sender, interims) = interim::channel(parts.version).unzip();
+            fetch.interims = sender;
             let (reader, own) = self.join(fetch, alone || round >= ROUNDS_MAX, now);
             let held = held.object();
             let Some(reader) = reader else { continue };
-            match self.follow(request, held, why, reader, own).await {
+            let outcome = self.client.interims.meanwhile(interims, reader.outcome()).await;
+            match self.follow(request, held, why, (reader, outcome), own) {
                 Ok(answer) => return answer,
                 Err(NotForUs::DecideAgain) => {}
                 Err(NotForUs::FetchAlone) => alone = true,
@@ -205,16 +216,15 @@ impl Visit<'_> {
         }
     }
 
-    /// Waits for a fill's head, and takes the answer if it is for this request.
-    async fn follow(
+    /// Takes the answer of a fill whose head is there, if it is for this request.
+    fn follow(
         &self,
         request: caching::Request<'_>,
         held: Option<Arc<Object>>,
         why: Forward,
-        reader: Reader,
+        (reader, outcome): (Reader, Outcome),
         own: bool,
     ) -> Result<Answer, NotForUs> {
-        let outcome = reader.outcome().await;
         let now = self.node.clock.now();
         let head = match outcome {
             Outcome::Failed(error) => {
@@ -273,7 +283,12 @@ impl Visit<'_> {
             }
             Some(_) | None => {}
         }
-        let answer = match self.site.upstream.send(request).await {
+        let interims = interim::channel(parts.version).map(|(sender, receiver)| {
+            sender.listen(&mut request);
+            receiver
+        });
+        let sent = self.site.upstream.send(request);
+        let answer = match self.client.interims.meanwhile(interims, sent).await {
             Ok(answer) => answer,
             Err(error) => return failed(error, why),
         };
@@ -329,11 +344,12 @@ impl Visit<'_> {
             upstream,
             range,
             held,
+            interims: None,
         }
     }
 
     fn hop<'a>(&'a self, host: &'a HeaderValue) -> Hop<'a> {
-        Hop { client: self.client, host, node: &self.node.name, via: &self.node.via }
+        Hop { client: self.client.address, host, node: &self.node.name, via: &self.node.via }
     }
 
     /// Says what happened: in the response, the metrics and the log.
@@ -344,7 +360,7 @@ impl Visit<'_> {
         response.headers_mut().append(VIA, self.node.via.clone());
         let reason = status.detail.or(status.fwd.map(Forward::as_str)).unwrap_or("fresh");
         let record = Record::new(&self.node.metrics, Arc::clone(&self.site), cache, started)
-            .with_line(self.client, (&parts.method, &parts.uri), response.status(), reason);
+            .with_line(self.client.address, (&parts.method, &parts.uri), response.status(), reason);
         response.map(|content| Recorded::new(content, Some(record)))
     }
 }

@@ -6,7 +6,8 @@
 //! held?) → [`caching`] (what may be done with it?) → `collapse` (one fetch for
 //! many) → `fetch` and `fill` (an answer on its way in) → `upstream` (origins)
 //! → `deliver` and `content` (what the client gets) → `record` (metrics, log).
-//! What switches to another protocol leaves the road at `upgrade`.
+//! An origin's 103 goes back at once, by `interim`. What switches to another
+//! protocol leaves the road at `upgrade`.
 
 mod accept;
 mod admission;
@@ -19,6 +20,7 @@ mod deliver;
 mod fetch;
 mod fill;
 mod forward;
+mod interim;
 mod journey;
 mod key;
 mod node;
