@@ -22,6 +22,7 @@ use crate::cache_status::Cache;
 use crate::content::{Content, EndedEarly};
 use crate::fetch::NotStored;
 use crate::upgrade::End;
+use crate::upstream::OriginMetrics;
 
 /// Target of the access log's events.
 const ACCESS: &str = "kingcdn::access";
@@ -31,6 +32,8 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     bytes: IntCounterVec,
     origin_requests: IntCounterVec,
+    origin_bytes: IntCounterVec,
+    origin_responses: IntCounterVec,
     /// Time from a request's arrival to its answer's last byte handed over, by [`Cache::index`].
     seconds: [Histogram; Cache::ALL.len()],
     refused: IntCounterVec,
@@ -96,7 +99,7 @@ impl TunnelMetrics {
 pub(crate) struct SiteMetrics {
     requests: [IntCounter; Cache::ALL.len()],
     bytes: [IntCounter; Cache::ALL.len()],
-    pub(crate) origin_requests: IntCounter,
+    pub(crate) origins: OriginMetrics,
 }
 
 impl Metrics {
@@ -120,6 +123,18 @@ impl Metrics {
                 "origin_requests_total",
                 "Requests sent to origins, repetitions included.",
                 &["site"],
+            )?,
+            origin_bytes: counters(
+                registry,
+                "origin_bytes_total",
+                "Body bytes received from origins.",
+                &["site"],
+            )?,
+            origin_responses: counters(
+                registry,
+                "origin_responses_total",
+                "What came of attempts at origins, by class of status; none: no answer.",
+                &["site", "class"],
             )?,
             seconds: Cache::ALL.map(|cache| seconds.with_label_values(&[cache.as_str()])),
             refused: counters(registry, "refused_total", "Requests refused.", &["reason"])?,
@@ -166,7 +181,12 @@ impl Metrics {
         SiteMetrics {
             requests: of(&self.requests),
             bytes: of(&self.bytes),
-            origin_requests: self.origin_requests.with_label_values(&[name]),
+            origins: OriginMetrics::new(
+                name,
+                &self.origin_requests,
+                &self.origin_bytes,
+                &self.origin_responses,
+            ),
         }
     }
 

@@ -86,8 +86,8 @@ impl Site {
             .filter(|former| former.upstream.is(&site.origins, &site.upstream))
             .map(|former| Arc::clone(&former.upstream));
         let upstream = kept.unwrap_or_else(|| {
-            let sent = metrics.origin_requests.clone();
-            let upstream = Upstream::new(&site.origins, &site.upstream, outbound, sent);
+            let origins = metrics.origins.clone();
+            let upstream = Upstream::new(&site.origins, &site.upstream, outbound, origins);
             Arc::new(upstream)
         });
         Self {

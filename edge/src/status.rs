@@ -94,7 +94,7 @@ fn site_status(name: &str, metrics: &SiteMetrics) -> SiteStatus {
         requests,
         hit_ratio: ratio(sum(&FROM_CACHE, SiteMetrics::requests), requests),
         byte_hit_ratio: ratio(sum(&FROM_CACHE, SiteMetrics::bytes), bytes),
-        origin_requests: metrics.origin_requests.get(),
+        origin_requests: metrics.origins.requests.get(),
     }
 }
 

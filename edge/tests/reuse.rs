@@ -23,6 +23,8 @@ async fn the_second_client_is_served_from_the_cache() {
     assert_eq!((stage.counted("miss"), stage.counted("hit")), (1.0, 1.0));
     assert_eq!(stage.metric("kingcdn_edge_origin_requests_total", &[]), 1.0);
     assert_eq!(stage.metric("kingcdn_edge_bytes_total", &[("cache", "hit")]), 6.0);
+    assert_eq!(stage.metric("kingcdn_edge_origin_bytes_total", &[]), 6.0);
+    assert_eq!(stage.metric("kingcdn_edge_origin_responses_total", &[("class", "2xx")]), 1.0);
 }
 
 #[tokio::test]

@@ -37,6 +37,8 @@ async fn an_origin_that_is_gone() {
             assert_eq!(got.text(), "page");
         }
     }
+    let unanswered = &[("class", "none")];
+    assert_eq!(stage.metric("kingcdn_edge_origin_responses_total", unanswered), 4.0);
     stage.elapse(10);
     assert_eq!(stage.get("/briefly").await.status, 502, "its window has passed");
     stage.elapse(3600);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use prometheus::IntCounter;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
@@ -140,6 +141,8 @@ impl Body for RequestBody {
 pub(crate) struct AnswerBody {
     body: Incoming,
     idle: IdleTimer,
+    /// Received, of all bodies of the site.
+    bytes: IntCounter,
 }
 
 /// Why an origin's body ended early.
@@ -154,8 +157,8 @@ pub(crate) enum AnswerBodyError {
 }
 
 impl AnswerBody {
-    pub(super) fn new(body: Incoming, idle_timeout: Duration) -> Self {
-        Self { body, idle: IdleTimer::new(idle_timeout) }
+    pub(super) fn new(body: Incoming, idle_timeout: Duration, bytes: IntCounter) -> Self {
+        Self { body, idle: IdleTimer::new(idle_timeout), bytes }
     }
 }
 
@@ -170,6 +173,9 @@ impl Body for AnswerBody {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.idle.rewind();
+                if let Some(Ok(frame)) = &frame {
+                    self.bytes.inc_by(frame.data_ref().map_or(0, |data| data.len() as u64));
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(AnswerBodyError::from)))
             }
             Poll::Pending => {

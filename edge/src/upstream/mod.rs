@@ -4,6 +4,7 @@
 //! a client happens to be on: any thread may use any of them.
 
 mod body;
+mod metrics;
 mod names;
 mod origin;
 mod pool;
@@ -13,10 +14,10 @@ use std::sync::Arc;
 use http::{Request, Response, StatusCode};
 use kingcdn_config::clock::Clock;
 use kingcdn_config::{OriginUrl, Upstream as Settings};
-use prometheus::IntCounter;
 use tokio::runtime::Handle;
 
 pub(crate) use self::body::{AnswerBody, RequestBody};
+pub(crate) use self::metrics::OriginMetrics;
 use self::names::Names;
 use self::origin::Origin;
 
@@ -26,8 +27,7 @@ pub(crate) struct Upstream {
     origins: Vec<Arc<Origin>>,
     settings: Settings,
     clock: Clock,
-    /// Requests sent, retries included.
-    sent: IntCounter,
+    metrics: OriginMetrics,
 }
 
 /// What all connections to origins have in common.
@@ -109,11 +109,11 @@ impl Upstream {
         urls: &[OriginUrl],
         settings: &Settings,
         outbound: &Outbound,
-        sent: IntCounter,
+        metrics: OriginMetrics,
     ) -> Self {
         let origin = |url: &OriginUrl| Arc::new(Origin::new(url.clone(), settings, outbound));
         let origins = urls.iter().map(origin).collect();
-        Self { origins, settings: settings.clone(), clock: outbound.clock.clone(), sent }
+        Self { origins, settings: settings.clone(), clock: outbound.clock.clone(), metrics }
     }
 
     /// Whether this talks to `urls` as `settings` say; then a reload can keep it.
@@ -141,7 +141,8 @@ impl Upstream {
         for origin in self.in_order() {
             let Some(body) = next_body.take() else { break };
             let attempt = Request::from_parts(parts.clone(), body);
-            let (answer, unsent) = origin.send(attempt, repeatable, &self.sent).await;
+            let (answer, unsent) = origin.send(attempt, repeatable, &self.metrics).await;
+            self.metrics.attempted(&answer);
             match answer {
                 Ok(answer) if repeatable && is_gateway_trouble(answer.status()) => {
                     last = Ok(answer);

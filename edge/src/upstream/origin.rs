@@ -13,11 +13,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use kingcdn_config::clock::Timestamp;
 use kingcdn_config::{OriginUrl, Upstream as Settings};
-use prometheus::IntCounter;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::OriginMetrics;
 use super::body::{AnswerBody, RequestBody, TooLong};
 use super::pool::{Connection, Pool};
 use super::{FetchError, Outbound};
@@ -74,9 +74,9 @@ impl Origin {
         self: &Arc<Self>,
         request: Request<RequestBody>,
         repeatable: bool,
-        sent: &IntCounter,
+        metrics: &OriginMetrics,
     ) -> (Result<Response<AnswerBody>, FetchError>, Option<RequestBody>) {
-        match self.try_send(request, repeatable, sent).await {
+        match self.try_send(request, repeatable, metrics).await {
             Ok(answer) => {
                 self.troubled_until.store(i64::MIN, Ordering::Relaxed);
                 (Ok(answer), None)
@@ -94,7 +94,7 @@ impl Origin {
         self: &Arc<Self>,
         mut request: Request<RequestBody>,
         repeatable: bool,
-        sent: &IntCounter,
+        metrics: &OriginMetrics,
     ) -> Result<Response<AnswerBody>, Unanswered> {
         // What may turn into another protocol has a connection of its own.
         let idle = if request.headers().contains_key(UPGRADE) {
@@ -113,8 +113,8 @@ impl Origin {
             // request is sent once more, on a new connection, if it is known or allowed to have
             // had no effect.
             let again = repeatable.then(|| bodiless(&request));
-            sent.inc();
-            match self.exchange(Connection { sender, permit }, request).await {
+            metrics.requests.inc();
+            match self.exchange(Connection { sender, permit }, request, metrics).await {
                 Err(Unanswered { error: FetchError::Protocol, request: unsent }) => {
                     let Some(next) = unsent.or(again) else {
                         return Err(Unanswered { error: FetchError::Protocol, request: None });
@@ -126,8 +126,8 @@ impl Origin {
         }
         match self.connect().await {
             Ok(connection) => {
-                sent.inc();
-                self.exchange(connection, request).await
+                metrics.requests.inc();
+                self.exchange(connection, request, metrics).await
             }
             Err(error) => Err(Unanswered { error, request: Some(request) }),
         }
@@ -182,6 +182,7 @@ impl Origin {
         self: &Arc<Self>,
         mut connection: Connection,
         mut request: Request<RequestBody>,
+        metrics: &OriginMetrics,
     ) -> Result<Response<AnswerBody>, Unanswered> {
         let upgrading = request.headers().contains_key(UPGRADE);
         let body_sent = request.body_mut().ended();
@@ -203,8 +204,8 @@ impl Origin {
             }
             Ok(answer) => {
                 self.keep_when_done(connection);
-                let idle_timeout = self.settings.idle_timeout;
-                Ok(answer.map(|body: Incoming| AnswerBody::new(body, idle_timeout)))
+                let (idle_timeout, bytes) = (self.settings.idle_timeout, metrics.bytes.clone());
+                Ok(answer.map(|body: Incoming| AnswerBody::new(body, idle_timeout, bytes)))
             }
             Err(mut failed) => {
                 let error = classify(failed.error());
