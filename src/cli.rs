@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Origin(NodeOptions),
     /// Check a configuration file: exit 0 when it is right, 2 with every error when it isn't.
     Check(CheckOptions),
+    /// Write the nodes as targets for Prometheus: JSON for `file_sd_configs` and `http_sd_configs`.
+    PrometheusTargets(TargetsOptions),
     /// Make a location database.
     #[command(subcommand)]
     Geo(GeoCommand),
@@ -106,6 +108,19 @@ pub(crate) struct CheckOptions {
     /// The configuration file.
     #[arg(value_name = "FILE", env = "KINGCDN_CONFIG")]
     pub(crate) file: PathBuf,
+    /// As a node of this role reads it: only name servers need the files that it names.
+    #[arg(long, value_enum)]
+    pub(crate) role: Option<Role>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TargetsOptions {
+    /// The configuration file of the whole CDN.
+    #[arg(long, value_name = "FILE", env = "KINGCDN_CONFIG")]
+    pub(crate) config: PathBuf,
+    /// Nodes of this role only.
+    #[arg(long, value_enum)]
+    pub(crate) role: Option<Role>,
 }
 
 #[derive(Debug, Subcommand)]

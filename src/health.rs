@@ -47,7 +47,7 @@ fn node_of(line: &[u8]) -> Option<(Role, Selection)> {
         Command::Dns(options) => Some((Role::Dns, options.selection)),
         Command::Edge(options) => Some((Role::Edge, options.selection)),
         Command::Origin(options) => Some((Role::Origin, options.selection)),
-        Command::Up(_) | Command::Check(_) | Command::Geo(_) | Command::Health(_) => None,
+        _ => None,
     }
 }
 

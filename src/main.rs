@@ -14,6 +14,7 @@ mod node;
 mod ports;
 mod process;
 mod role;
+mod targets;
 mod up;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Origin(options) => process::run(Role::Origin, &options, &logs),
         Command::Check(options) => check::run(&options),
         Command::Geo(command) => geo::run(&command),
+        Command::PrometheusTargets(options) => targets::run(&options),
         Command::Health(options) => health::run(&options),
     };
     match done {

@@ -12,9 +12,28 @@ pub(crate) use cities::{CITIES, City};
 pub(crate) use fetch::{FetchError, fetch};
 pub(crate) use history::{Change, History, What};
 
+use kingcdn_config::Location;
 use kingcdn_config::clock::Timestamp;
 use kingcdn_config::status::EdgeStatus;
 use serde::Serialize;
+
+use crate::locate;
+
+/// The continent of the large city that is nearest to a place: what monitoring sums edges up by.
+pub fn region(place: Location) -> &'static str {
+    let place = locate::point(place);
+    let nearest =
+        CITIES.iter().min_by(|one, other| place.km(one.place).total_cmp(&place.km(other.place)));
+    match nearest.map_or("", |city| city.continent) {
+        "AF" => "africa",
+        "AS" => "asia",
+        "EU" => "europe",
+        "NA" => "north-america",
+        "OC" => "oceania",
+        "SA" => "south-america",
+        _ => "nowhere",
+    }
+}
 
 /// What is known of an edge by its own words.
 #[derive(Debug, Clone, Default)]

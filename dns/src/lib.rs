@@ -43,6 +43,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use cookies::Cookies;
+pub use fleet::region;
 use journey::Journey;
 use record::Metrics;
 use status::Status;
