@@ -3,7 +3,6 @@
 //! One thread a core, each with a runtime and listeners of its own
 //! (`SO_REUSEPORT`): a connection lives and dies on one core.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::pin::pin;
@@ -11,11 +10,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use http::StatusCode;
-use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use kingcdn_zero_copy::Outgoing;
 use prometheus::IntGauge;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -28,6 +25,7 @@ use crate::interim::{self, Interleaved};
 use crate::journey::{self, Client};
 use crate::node::Node;
 use crate::stall::StallLimited;
+use crate::timer::ConnectionTimer;
 
 /// Connections that the system queues for each listener.
 const BACKLOG: i32 = 4096;
@@ -36,6 +34,9 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// What a client gets when too many connections are open.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// hyper's own limit, for which it has room on the stack and needn't clear it first.
+const HYPER_HEADERS_MAX: usize = 100;
 
 /// The listeners of one thread.
 pub(crate) type Listeners = Vec<StdListener>;
@@ -175,25 +176,18 @@ async fn connection(
     let service = {
         let node = Arc::clone(&node);
         service_fn(move |request| {
-            let node = Arc::clone(&node);
             let from = Client { address: peer.ip(), interims: interims.clone() };
-            async move {
-                let mut answer = journey::serve(Arc::clone(&node), from, request).await;
-                if node.is_draining() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    // RFC 9112 section 9.6.
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Infallible>(answer)
-            }
+            journey::serve(Arc::clone(&node), from, request)
         })
     };
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+    let mut http = http1::Builder::new();
+    http.timer(ConnectionTimer::default())
         .header_read_timeout(limits.header_timeout)
-        .max_header_size(limits.header_bytes)
-        .max_headers(limits.header_count)
-        .serve_connection(io, service)
-        .with_upgrades();
+        .max_header_size(limits.header_bytes);
+    if limits.header_count != HYPER_HEADERS_MAX {
+        http.max_headers(limits.header_count);
+    }
+    let connection = http.serve_connection(io, service).with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -31,6 +31,7 @@ use crate::interim;
 use crate::key::Key;
 use crate::node::Node;
 use crate::record::{Record, Recorded};
+use crate::serving::Serving;
 use crate::site::Site;
 use crate::store::{Lookup, Object};
 use crate::upgrade;
@@ -51,8 +52,8 @@ pub(crate) struct Client {
 }
 
 /// A request that was admitted: whose it is and what it asks for.
-struct Visit<'a> {
-    node: &'a Arc<Node>,
+struct Visit {
+    node: Arc<Node>,
     site: Arc<Site>,
     client: Client,
     /// As the client wrote it, with a port if it named one.
@@ -72,27 +73,39 @@ enum NotForUs {
     FetchAlone,
 }
 
-/// The whole journey.
-pub(crate) async fn serve(
-    node: Arc<Node>,
-    client: Client,
-    request: Request<Incoming>,
-) -> Response<Recorded> {
+/// What the store had for a request when it came.
+struct Seen {
+    now: Timestamp,
+    held: Lookup,
+    /// Whether what is held of the object lacks what this request is for.
+    lacking: bool,
+}
+
+/// The whole journey. What is held and fresh is answered before this returns: most requests need
+/// no task of their own, and the room for all that may happen to the others is made when it does.
+pub(crate) fn serve(node: Arc<Node>, client: Client, request: Request<Incoming>) -> Serving {
     let started = Stopwatch::start();
     if request.uri().path() == HEALTH_PATH {
-        return uncounted(health(&node));
+        let response = uncounted(health(&node));
+        return Serving::at_once(&node, response);
     }
     let (parts, body) = request.into_parts();
     let visit = match admit(&node, client, &parts) {
         Ok(visit) => visit,
-        Err(refusal) => return refuse(&node, refusal),
+        Err(refusal) => return Serving::at_once(&node, refuse(&node, refusal)),
     };
-    let answer = visit.answer(&parts, body).await;
-    visit.finish(&parts, answer, started)
+    let seen = match visit.at_hand(&parts, &body) {
+        Ok(answer) => return Serving::at_once(&node, visit.finish(&parts, answer, started)),
+        Err(seen) => seen,
+    };
+    Serving::later(node, async move {
+        let answer = visit.answer(&parts, body, seen).await;
+        visit.finish(&parts, answer, started)
+    })
 }
 
 /// Finds the site that a request is for, or the reason why there is no answer.
-fn admit<'a>(node: &'a Arc<Node>, client: Client, parts: &Parts) -> Result<Visit<'a>, Refusal> {
+fn admit(node: &Arc<Node>, client: Client, parts: &Parts) -> Result<Visit, Refusal> {
     let host = admission::host(&parts.method, &parts.uri, parts.version, &parts.headers)?;
     let name = admission::name(&host)?;
     let sites = node.sites.load();
@@ -104,21 +117,50 @@ fn admit<'a>(node: &'a Arc<Node>, client: Client, parts: &Parts) -> Result<Visit
     let target = parts.uri.path_and_query().cloned().unwrap_or(root);
     let object = site.key.target(&target).map_err(|_| Refusal::BadTarget)?;
     let key = site.key.key(&site.name, &object, &parts.headers);
-    Ok(Visit { node, site, client, host, target, object, key })
+    Ok(Visit { node: Arc::clone(node), site, client, host, target, object, key })
 }
 
-impl Visit<'_> {
-    async fn answer(&self, parts: &Parts, body: Incoming) -> Answer {
+impl Visit {
+    /// The answer to a request for what is held and fresh. To all others what was seen, where they
+    /// are such that the store was looked at.
+    fn at_hand(&self, parts: &Parts, body: &Incoming) -> Result<Answer, Option<Seen>> {
+        let cacheable = matches!(parts.method, Method::GET | Method::HEAD) && body.is_end_stream();
+        if !cacheable || upgrade::proposed(parts, &self.site.upgrade).is_some() {
+            return Err(None);
+        }
+        let request = caching::Request { method: &parts.method, headers: &parts.headers };
+        let seen = self.look(request);
+        match caching::decide(request, seen.held.held(), ClientControl::Obey, seen.now) {
+            Decision::Fresh { age } => {
+                Ok(from_store(request, seen.held.object(), age, seen.now, Cache::Hit))
+            }
+            _ => Err(Some(seen)),
+        }
+    }
+
+    fn look(&self, request: caching::Request<'_>) -> Seen {
+        let now = self.node.clock.now();
+        let mut held = self.node.store.lookup(&self.key, request);
+        let lacking = matches!(
+            &held, Lookup::Found(object) if !deliver::is_held(request, object, now)
+        );
+        if lacking {
+            held = Lookup::Nothing;
+        }
+        Seen { now, held, lacking }
+    }
+
+    async fn answer(&self, parts: &Parts, body: Incoming, seen: Option<Seen>) -> Answer {
         if body.is_end_stream()
             && let Some(proposal) = upgrade::proposed(parts, &self.site.upgrade)
         {
             let request = self.passing(parts, RequestBody::Empty, Forward::Bypass);
-            return upgrade::switch(self.node, &self.site, request, proposal).await;
+            return upgrade::switch(&self.node, &self.site, request, proposal).await;
         }
         // The key says nothing of a request's content: what has any passes by.
         let cacheable = matches!(parts.method, Method::GET | Method::HEAD);
         if cacheable && body.is_end_stream() {
-            return self.through_cache(parts).await;
+            return self.through_cache(parts, seen).await;
         }
         let why = if cacheable { Forward::Bypass } else { Forward::Method };
         let limits = self.node.limits.load();
@@ -130,18 +172,11 @@ impl Visit<'_> {
     }
 
     /// Decides, and decides again after each wait that brought nothing for this request.
-    async fn through_cache(&self, parts: &Parts) -> Answer {
+    async fn through_cache(&self, parts: &Parts, mut seen: Option<Seen>) -> Answer {
         let request = caching::Request { method: &parts.method, headers: &parts.headers };
         let mut alone = false;
         for round in 1.. {
-            let now = self.node.clock.now();
-            let mut held = self.node.store.lookup(&self.key, request);
-            let lacking = matches!(
-                &held, Lookup::Found(object) if !deliver::is_held(request, object, now)
-            );
-            if lacking {
-                held = Lookup::Nothing;
-            }
+            let Seen { now, held, lacking } = seen.take().unwrap_or_else(|| self.look(request));
             let why = match self.decide(request, held.held(), now) {
                 Decision::Fresh { age } => {
                     return from_store(request, held.object(), age, now, Cache::Hit);
@@ -203,14 +238,14 @@ impl Visit<'_> {
         match join {
             Join::Lead(lead) => {
                 let reader = lead.fill().read().ok();
-                fetch::start(self.node, lead, fetch);
+                fetch::start(&self.node, lead, fetch);
                 (reader, true)
             }
             Join::Follow(fill) => (fill.read().ok(), false),
             Join::Alone => {
                 let fill = Arc::<Fill>::default();
                 let reader = fill.read().ok();
-                fetch::start_alone(self.node, fill, fetch);
+                fetch::start_alone(&self.node, fill, fetch);
                 (reader, true)
             }
         }
@@ -269,7 +304,7 @@ impl Visit<'_> {
     /// Refreshes what was just served stale. Nobody waits for it.
     fn refresh_behind(&self, parts: &Parts, held: Vec<Arc<Object>>, now: Timestamp) {
         if let Some(lead) = self.node.collapse.lead_refresh(&self.key, now) {
-            fetch::start(self.node, lead, self.fetch(parts, held, None));
+            fetch::start(&self.node, lead, self.fetch(parts, held, None));
         }
     }
 
