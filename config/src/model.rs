@@ -3,6 +3,7 @@
 mod dns;
 mod edge;
 mod key;
+mod protocol;
 mod site;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub use crate::url::{OriginHost, OriginUrl};
 pub use dns::*;
 pub use edge::*;
 pub use key::*;
+pub use protocol::*;
 pub use site::*;
 
 /// The whole CDN as one file says it. Every node holds the same copy.

@@ -3,6 +3,7 @@
 mod dns;
 mod edge;
 mod key;
+mod protocol;
 mod site;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -169,6 +169,22 @@ pub(crate) fn flag(value: &DeValue<'_>) -> Result<bool, Fault> {
     value.as_bool().ok_or_else(|| wrong_kind(value, "`true` or `false`", "true"))
 }
 
+/// Text without control characters, which would spoil the report.
+pub(crate) fn plain_text<'v>(
+    value: &'v DeValue<'_>,
+    wanted: &str,
+    example: &str,
+) -> Result<&'v str, Fault> {
+    let text = value.as_str().ok_or_else(|| wrong_kind(value, wanted, example))?;
+    if text.chars().any(char::is_control) {
+        return Err(Fault {
+            message: format!("`{}` has control characters", text.escape_debug()),
+            help: format!("write something like `{example}`"),
+        });
+    }
+    Ok(text)
+}
+
 /// One of several words.
 pub(crate) fn choice<T: Copy>(
     words: &[(&'static str, T)],
@@ -241,15 +257,7 @@ fn text<T, R: Refusal>(
     example: &str,
     parse: impl Fn(&str) -> Result<T, R>,
 ) -> Result<T, Fault> {
-    let text = value.as_str().ok_or_else(|| wrong_kind(value, wanted, example))?;
-    // Control characters would spoil the report.
-    if text.chars().any(char::is_control) {
-        return Err(Fault {
-            message: format!("`{}` has control characters", text.escape_debug()),
-            help: format!("write something like `{example}`"),
-        });
-    }
-    Ok(parse(text)?)
+    Ok(parse(plain_text(value, wanted, example)?)?)
 }
 
 fn wrong_kind(value: &DeValue<'_>, wanted: &str, example: &str) -> Fault {

@@ -10,6 +10,8 @@ use crate::zone::{End, Found, Zone};
 
 /// An extended error (RFC 8914 section 4.21).
 const NOT_AUTHORITATIVE: u16 = 20;
+/// That those whom the answer would name aren't reached (RFC 8914 section 4.24).
+const NETWORK_ERROR: u16 = 23;
 /// Seconds for which the answer to ANY may be cached.
 const ANY_TTL: u32 = 3600;
 
@@ -80,7 +82,10 @@ impl Answer {
                 }
                 Steered::NoAddress => answer.authorities.push(zone.negative.clone()),
                 // Not even the aliases: SERVFAIL says nothing.
-                Steered::AllDown => return Self::code(ResponseCode::ServFail),
+                Steered::AllDown => {
+                    let extended = Some(NETWORK_ERROR);
+                    return Self { extended, ..Self::code(ResponseCode::ServFail) };
+                }
             },
             // RFC 8482 section 4.2.
             End::Anything => {

@@ -1,20 +1,33 @@
 //! DNS Cookies (RFC 7873): who sends us a query sees in its answer that it
 //! isn't forged, for it carries the cookie that only he and we know.
 //!
-//! Ours are made as RFC 9018 says. They are given and not demanded.
+//! Ours are made as RFC 9018 says. They are given to who sends one, and demanded of who asks too
+//! much.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
 use kingcdn_config::clock::Timestamp;
 
-/// What a client chooses.
-pub(crate) type ClientCookie = [u8; 8];
+/// What a client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// What it chose.
+    pub(crate) client: [u8; 8],
+    /// What it got from a server, if it has something that may be ours.
+    pub(crate) server: Option<[u8; 16]>,
+}
+
 /// The client's and ours.
 pub(crate) type Cookie = [u8; 24];
 
 /// Version, and three reserved octets (RFC 9018 sections 4.1 and 4.2).
 const VERSION: [u8; 4] = [1, 0, 0, 0];
+/// Seconds for which a cookie is ours, after which it is made anew, and by which another server's
+/// clock may be ahead (RFC 9018 section 4.3).
+const COOKIE_AGE: u32 = 3600;
+const COOKIE_RENEWED: u32 = 1800;
+const COOKIE_LEAD: u32 = 300;
 
 /// Makes cookies with a secret of this process.
 #[derive(Debug, Clone)]
@@ -37,14 +50,31 @@ impl Cookies {
         Self::new(secret)
     }
 
-    /// The cookie in answer to a client's (RFC 9018 section 4.4).
-    pub(crate) fn answer(&self, client: ClientCookie, now: Timestamp, from: IpAddr) -> Cookie {
+    /// The cookie in answer to a client's, and whether the client's is ours: then it is where it
+    /// says (RFC 9018 section 4.3).
+    pub(crate) fn answer(&self, sent: Sent, now: Timestamp, from: IpAddr) -> (Cookie, bool) {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Serial arithmetic.
-        let now = (now.as_secs() as u32).to_be_bytes();
+        let now = now.as_secs() as u32;
+        let made = |at| self.make(sent.client, at, from);
+        let Some(server) = sent.server.filter(|server| server[..4] == VERSION) else {
+            return (made(now), false);
+        };
+        let [_, _, _, _, a, b, c, d, ..] = server;
+        let at = u32::from_be_bytes([a, b, c, d]);
+        let (age, lead) = (now.wrapping_sub(at), at.wrapping_sub(now));
+        if age > COOKIE_AGE && lead > COOKIE_LEAD {
+            return (made(now), false);
+        }
+        let known = made(at);
+        let ours = known[8..] == server;
+        if ours && age < COOKIE_RENEWED { (known, true) } else { (made(now), ours) }
+    }
+
+    fn make(&self, client: [u8; 8], at: u32, from: IpAddr) -> Cookie {
         let mut cookie = [0; 24];
         cookie[..8].copy_from_slice(&client);
         cookie[8..12].copy_from_slice(&VERSION);
-        cookie[12..16].copy_from_slice(&now);
+        cookie[12..16].copy_from_slice(&at.to_be_bytes());
         let [low, high] = [&self.secret[..8], &self.secret[8..]]
             .map(|half| half.iter().rev().fold(0, |key, octet| key << 8 | u64::from(*octet)));
         // The RFC wants SipHash-2-4. std advises against this one only because its own tables have
@@ -98,9 +128,43 @@ mod tests {
         for (secret, client, from, now, expected) in cases {
             let cookies = Cookies::new(octets(secret));
             let now = Timestamp::from_secs(now);
-            let cookie = cookies.answer(octets(client), now, from.parse().unwrap());
-            assert_eq!(cookie, octets::<24>(expected), "{from}");
+            let sent = Sent { client: octets(client), server: None };
+            let cookie = cookies.answer(sent, now, from.parse().unwrap());
+            assert_eq!(cookie, (octets::<24>(expected), false), "{from}");
         }
         assert_ne!(Cookies::random().secret, Cookies::random().secret);
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_an_hour_and_one_address() {
+        let (ours, theirs) = (Cookies::random(), Cookies::random());
+        let now = Timestamp::from_secs(1_700_000_000);
+        let from = "192.0.2.1".parse().unwrap();
+        let client = [7; 8];
+        let (made, _) = ours.answer(Sent { client, server: None }, now, from);
+        let given = Sent { client, server: made.last_chunk().copied() };
+        // Seconds later, whether it is ours, whether it stays.
+        for (later, valid, stays) in [
+            (0, true, true),
+            (1799, true, true),
+            (1800, true, false),
+            (3600, true, false),
+            (3601, false, false),
+            (-300, true, false),
+            (-301, false, false),
+        ] {
+            let now = Timestamp::from_secs(now.as_secs() + later);
+            let (cookie, ok) = ours.answer(given, now, from);
+            assert_eq!((ok, cookie == made), (valid, stays), "{later} s later");
+        }
+        assert!(!ours.answer(given, now, "192.0.2.2".parse().unwrap()).1);
+        assert!(!ours.answer(Sent { client: [8; 8], ..given }, now, from).1);
+        assert!(!theirs.answer(given, now, from).1);
+        let mut other = given;
+        other.server = other.server.map(|mut server| {
+            server[0] = 2;
+            server
+        });
+        assert!(!ours.answer(other, now, from).1);
     }
 }

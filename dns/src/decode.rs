@@ -11,11 +11,13 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
-pub(crate) use edns::{Edns, OPT, PAYLOAD_MAX, Subnet, write_cookie, write_keepalive};
+pub(crate) use edns::{Edns, OPT, PAYLOAD_MAX, Subnet, write_cookie, write_keepalive, write_nsid};
 pub(crate) use reader::Reader;
 
 use crate::cookies::Cookie;
@@ -32,13 +34,16 @@ const REPEATED: u8 = OPERATION | 0x01;
 /// Extended errors (RFC 8914 section 4).
 const PROHIBITED: u16 = 18;
 const NOT_SUPPORTED: u16 = 21;
-/// Class IN.
+/// Classes.
 const IN: u16 = 1;
+const CHAOS: u16 = 3;
 
 /// What a client asks.
 pub(crate) struct Question {
     pub(crate) key: Key,
     pub(crate) rtype: RecordType,
+    /// Whether it is of class CHAOS, and so about the name server itself.
+    pub(crate) chaos: bool,
 }
 
 /// A request, read.
@@ -55,11 +60,15 @@ pub(crate) struct Query<'p> {
 }
 
 /// What the answer's OPT tells the client, whatever the answer is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Promise {
     pub(crate) cookie: Option<Cookie>,
+    /// What we call ourselves.
+    pub(crate) identity: Option<Arc<[u8]>>,
     /// For how many tenths of a second the connection may idle.
     pub(crate) keepalive: Option<u16>,
+    /// Whether the client is where it says: its cookie is ours.
+    pub(crate) proven: bool,
 }
 
 /// Why a packet gets no answer at all.
@@ -78,6 +87,8 @@ pub(crate) enum Refusal {
     Operation,
     #[error("it hasn't one question")]
     Questions,
+    #[error("it asks for a cookie and nothing else")]
+    OnlyCookie,
     #[error("it ends too early, or a name in it is none")]
     Malformed,
     #[error("the OPT record is malformed")]
@@ -115,6 +126,8 @@ impl Refusal {
     pub(crate) fn code(self) -> ResponseCode {
         match self {
             Self::Operation => ResponseCode::NotImp,
+            // RFC 7873 section 5.4.
+            Self::OnlyCookie => ResponseCode::NoError,
             // RFC 7871 section 7.1.2, RFC 7873 section 5.2.2 and RFC 9619 section 4.
             Self::Questions
             | Self::Malformed
@@ -165,6 +178,8 @@ pub(crate) fn decode(packet: &[u8]) -> Result<Query<'_>, Silence> {
                 query.edns = Some(edns);
                 if let Some(refusal) = fault {
                     query.question = Err(refusal);
+                } else if count(4) == 0 && edns.cookie.is_some() {
+                    query.question = Err(Refusal::OnlyCookie);
                 }
             }
             Err(refusal) => query.question = Err(refusal),
@@ -181,11 +196,12 @@ fn question(reader: &mut Reader<'_>) -> Result<Question, Refusal> {
     let key = Key::read(reader).ok_or(Refusal::Malformed)?;
     let rtype = reader.u16().ok_or(Refusal::Malformed)?;
     let class = reader.u16().ok_or(Refusal::Malformed)?;
-    if class != IN {
+    let chaos = class == CHAOS;
+    if class != IN && !chaos {
         return Err(Refusal::Class);
     }
     match RecordType::from(rtype) {
         RecordType::AXFR | RecordType::IXFR => Err(Refusal::Transfer),
-        rtype => Ok(Question { key, rtype }),
+        rtype => Ok(Question { key, rtype, chaos }),
     }
 }

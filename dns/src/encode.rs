@@ -7,6 +7,7 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 use crate::answer::Answer;
 use crate::decode::{
     Edns, HEADER, OPT, PAYLOAD_MAX, Query, Question, RESPONSE, write_cookie, write_keepalive,
+    write_nsid,
 };
 use crate::hickory;
 use crate::record::Transport;
@@ -22,7 +23,7 @@ const DNSSEC_OK: u8 = 0x80;
 const EXTENDED: u16 = 15;
 
 /// What an answer's header says, beside what it repeats of the query's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Head {
     pub(crate) code: ResponseCode,
     /// What more can be said of the code, to clients with EDNS (RFC 8914).
@@ -85,6 +86,13 @@ pub(crate) fn encode(
     head
 }
 
+/// Writes an answer without records: what there is to say is in its head.
+pub(crate) fn bare(query: &Query<'_>, head: &Head, out: &mut Vec<u8>) {
+    out.clear();
+    open(query, head, out);
+    close(query, head, 0, out);
+}
+
 /// Begins an answer: header and question. Records follow, as many as the head says.
 pub(crate) fn open(query: &Query<'_>, head: &Head, out: &mut Vec<u8>) {
     out.extend_from_slice(&header_of(query, head));
@@ -111,6 +119,9 @@ pub(crate) fn close(query: &Query<'_>, head: &Head, scope: u8, out: &mut Vec<u8>
     if let Some(tenths) = query.promise.keepalive {
         write_keepalive(tenths, out);
     }
+    if let Some(identity) = &query.promise.identity {
+        write_nsid(identity, out);
+    }
     if let Some(extended) = head.extended {
         let [code, extended] = [EXTENDED, extended].map(u16::to_be_bytes);
         out.extend_from_slice(&[code[0], code[1], 0, 2, extended[0], extended[1]]);
@@ -126,6 +137,7 @@ fn options_size(edns: &Edns, query: &Query<'_>, extended: Option<u16>) -> usize 
     edns.subnet.map_or(0, |subnet| subnet.size())
         + query.promise.cookie.map_or(0, |cookie| 4 + cookie.len())
         + query.promise.keepalive.map_or(0, |_| 6)
+        + query.promise.identity.as_ref().map_or(0, |identity| 4 + identity.len())
         + extended.map_or(0, |_| 6)
 }
 

@@ -12,17 +12,17 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use hickory_proto::op::ResponseCode;
 use kingcdn_config::clock::{Clock, Timestamp};
-use tracing::debug;
 
 use crate::answer::{Answer, Steered};
+use crate::chaos;
 use crate::cookies::Cookies;
 use crate::decode::{Query, Question, Silence, decode};
-use crate::encode::{Writer, encode, limit};
+use crate::encode::{Head, Writer, bare, encode, limit};
 use crate::health::Snapshot;
+use crate::limits::Limiter;
 use crate::locate;
 use crate::ready::{Addresses, Found};
-use crate::receive::KEEPALIVE_TENTHS;
-use crate::record::{Metrics, Tally, Transport};
+use crate::record::{Limited, Metrics, Tally, Transport};
 use crate::world::World;
 use crate::zone::{End, resolve};
 use steer::{Steering, steer};
@@ -34,6 +34,7 @@ pub(crate) struct Journey {
     metrics: Arc<Metrics>,
     clock: Clock,
     cookies: Cookies,
+    limiter: Arc<Limiter>,
 }
 
 /// The journey of a few queries at a time, over one transport: they see one world, one fleet, and
@@ -62,7 +63,7 @@ impl Journey {
         clock: Clock,
         cookies: Cookies,
     ) -> Self {
-        Self { world, metrics, clock, cookies }
+        Self { world, metrics, clock, cookies, limiter: Arc::new(Limiter::new()) }
     }
 
     /// Counts of queries, to be kept from turn to turn.
@@ -85,25 +86,61 @@ impl Turn<'_> {
         out.clear();
         match self.read(packet, from) {
             Ok(query) => {
-                let ready = self.ready(&query, from, out);
-                let outcome = ready.unwrap_or_else(|| self.whole(&query, from, out));
+                let outcome = match self.limited(&query, from) {
+                    None => {
+                        let ready = self.ready(&query, from, out);
+                        ready.unwrap_or_else(|| self.whole(&query, from, out))
+                    }
+                    Some(limited) => {
+                        self.tally.limited(limited);
+                        match refused(&query, limited, out) {
+                            Some(outcome) => outcome,
+                            None => return,
+                        }
+                    }
+                };
                 self.record(&query, from, &outcome);
             }
             Err(silence) => self.tally.silence(silence),
         }
     }
 
+    /// Whether a query is beyond what its network may ask, and what becomes of it.
+    fn limited(&self, query: &Query<'_>, from: IpAddr) -> Option<Limited> {
+        let limits = &self.world.protocol.limits;
+        let proven = self.transport != Transport::Udp || query.promise.proven;
+        if proven || self.journey.limiter.take(from, self.now, limits.rate) {
+            return None;
+        }
+        Some(match query.promise.cookie {
+            Some(_) => Limited::Cookie,
+            None if self.journey.limiter.slips(limits.slip) => Limited::Slipped,
+            None => Limited::Dropped,
+        })
+    }
+
     /// A packet, read, with what its answer says to the client whatever it is.
     pub(crate) fn read<'p>(&self, packet: &'p [u8], from: IpAddr) -> Result<Query<'p>, Silence> {
         let mut query = decode(packet)?;
         if let Some(edns) = &query.edns {
-            let cookie = |client| self.journey.cookies.answer(client, self.now, from);
-            query.promise.cookie = edns.cookie.map(cookie);
+            let promise = &mut query.promise;
+            if let Some(sent) = edns.cookie {
+                let (cookie, proven) = self.journey.cookies.answer(sent, self.now, from);
+                promise.cookie = Some(cookie);
+                promise.proven = proven;
+            }
             // Over UDP it is ignored (RFC 7828 section 3.2.2).
             let asks = edns.keepalive && self.transport == Transport::Tcp;
-            query.promise.keepalive = asks.then_some(KEEPALIVE_TENTHS);
+            promise.keepalive = asks.then(|| self.keepalive());
+            promise.identity = self.world.identity.clone().filter(|_| edns.nsid);
         }
         Ok(query)
+    }
+
+    /// For how many tenths of a second a connection may idle (RFC 7828 section 3.1).
+    fn keepalive(&self) -> u16 {
+        let idle = self.world.protocol.limits.tcp_idle.as_millis() / 100;
+        u16::try_from(idle).unwrap_or(u16::MAX)
     }
 
     /// Ends a turn, which took so long.
@@ -118,7 +155,7 @@ impl Turn<'_> {
         from: IpAddr,
         out: &mut Vec<u8>,
     ) -> Option<Outcome> {
-        let question = query.question.as_ref().ok()?;
+        let question = query.question.as_ref().ok().filter(|question| !question.chaos)?;
         let world = &*self.world;
         let limit = limit(self.transport, query.edns.as_ref());
         let (sent, addresses, scope, steering) = match world.ready.find(&world.zones, question)? {
@@ -161,6 +198,10 @@ impl Turn<'_> {
         from: IpAddr,
     ) -> (Answer, Option<Steering>) {
         let world = &*self.world;
+        if question.chaos {
+            let version = world.protocol.version;
+            return (chaos::answer(question, world.identity.as_deref(), version), None);
+        }
         let found = resolve(&world.zones, &question.key, question.rtype);
         let (steered, steering) = match found.end {
             End::Steered(site, _) => {
@@ -192,19 +233,42 @@ impl Turn<'_> {
             self.tally.steered(site, edge, by);
         }
         let steering = outcome.steering;
-        debug!(
-            target: "kingcdn::query",
-            resolver = %from,
-            transport = ?self.transport,
-            name = question.ok().map(|question| tracing::field::display(question.key.name())),
-            rtype = rtype.map(tracing::field::display),
-            refused = question.err().map(tracing::field::display),
-            subnet = subnet.map(|s| tracing::field::display(format!("{}/{}", s.address, s.source))),
-            rcode = ?outcome.code,
-            edge = steering.and_then(|s| s.edge).map(|edge| self.world.edge(edge)),
-            by = steering.map(|s| tracing::field::debug(s.by)),
-            scope = outcome.scope,
-            truncated = outcome.truncated,
-        );
+        let sampled = self.tally.sample(self.world.protocol.log_one_in);
+        // A macro, because the level of an event is a constant.
+        macro_rules! tell {
+            ($level:ident, $target:literal) => {
+                tracing::$level!(
+                    target: $target,
+                    resolver = %from,
+                    transport = ?self.transport,
+                    name = question.ok().map(|question| display(question.key.name())),
+                    rtype = rtype.map(display),
+                    refused = question.err().map(display),
+                    subnet = subnet.map(|s| display(format!("{}/{}", s.address, s.source))),
+                    rcode = ?outcome.code,
+                    edge = steering.and_then(|s| s.edge).map(|edge| self.world.edge(edge)),
+                    by = steering.map(|s| tracing::field::debug(s.by)),
+                    scope = outcome.scope,
+                    truncated = outcome.truncated,
+                )
+            };
+        }
+        if sampled {
+            tell!(info, "kingcdn::sample");
+        }
+        tell!(debug, "kingcdn::query");
     }
+}
+
+/// The answer to a query beyond the rate, if it gets any: never longer than the query by more than
+/// what its OPT asks for.
+fn refused(query: &Query<'_>, limited: Limited, out: &mut Vec<u8>) -> Option<Outcome> {
+    let (code, truncated) = match limited {
+        Limited::Dropped => return None,
+        // RFC 7873 section 5.2.3.
+        Limited::Cookie => (ResponseCode::BADCOOKIE, false),
+        Limited::Slipped => (ResponseCode::NoError, true),
+    };
+    bare(query, &Head { code, truncated, ..Head::default() }, out);
+    Some(Outcome { code, steering: None, scope: 0, truncated })
 }

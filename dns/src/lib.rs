@@ -6,6 +6,7 @@
 //! [`steering`].
 
 mod answer;
+mod chaos;
 mod cookies;
 mod decode;
 mod encode;
@@ -14,6 +15,7 @@ pub mod geo;
 mod health;
 mod hickory;
 mod journey;
+mod limits;
 mod locate;
 mod name;
 mod ready;

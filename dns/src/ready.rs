@@ -120,7 +120,7 @@ impl Ready {
 
     /// What stands ready for a question, if anything does.
     pub(crate) fn find<'r>(&'r self, zones: &Zones, question: &Question) -> Option<Found<'r>> {
-        let Question { key, rtype } = question;
+        let Question { key, rtype, .. } = question;
         if let Some(named) = self.names.get(key.whole()) {
             return named.get(*rtype).map(|kept| kept.found(key));
         }

@@ -15,8 +15,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-pub(crate) use tcp::KEEPALIVE_TENTHS;
-
 use crate::journey::Journey;
 use crate::record::Metrics;
 
@@ -140,7 +138,8 @@ pub(crate) fn serve(
     stop: &watch::Receiver<bool>,
 ) -> io::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    let limits = tcp::Limits::new(Arc::clone(metrics));
+    let limits = journey.world.load().protocol.limits.clone();
+    let limits = tcp::Limits::new(limits, Arc::clone(metrics));
     for bound in sockets {
         for socket in bound.udp {
             let (ends, ended) = oneshot::channel::<()>();

@@ -33,7 +33,7 @@ const TYPES: [(RecordType, &str); 14] = [
     (RecordType::ANY, "ANY"),
 ];
 /// Label values of response codes.
-const CODES: [(ResponseCode, &str); 7] = [
+const CODES: [(ResponseCode, &str); 9] = [
     (ResponseCode::NoError, "NOERROR"),
     (ResponseCode::NXDomain, "NXDOMAIN"),
     (ResponseCode::ServFail, "SERVFAIL"),
@@ -41,6 +41,8 @@ const CODES: [(ResponseCode, &str); 7] = [
     (ResponseCode::FormErr, "FORMERR"),
     (ResponseCode::NotImp, "NOTIMP"),
     (ResponseCode::BADVERS, "BADVERS"),
+    (ResponseCode::BADCOOKIE, "BADCOOKIE"),
+    (ResponseCode::NotAuth, "NOTAUTH"),
 ];
 const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
 /// Seconds: an answer takes microseconds, and milliseconds in trouble.
@@ -62,6 +64,17 @@ pub(crate) enum Decision {
     AllDown,
 }
 
+/// What becomes of a query from a network that has had too many answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limited {
+    /// It is asked for its cookie.
+    Cookie,
+    /// It is told to come over TCP.
+    Slipped,
+    /// It gets no answer.
+    Dropped,
+}
+
 /// Every metric of the name server.
 pub(crate) struct Metrics {
     queries: IntCounterVec,
@@ -70,6 +83,8 @@ pub(crate) struct Metrics {
     answers: IntCounterVec,
     decisions: [IntCounter; 4],
     silences: [IntCounter; 2],
+    limited: [IntCounter; 3],
+    refused_connections: IntCounter,
     unsent: IntCounter,
     ecs: IntCounter,
     seconds: Histogram,
@@ -103,6 +118,12 @@ impl Metrics {
             "Packets that get no answer: shorter than a header, or responses",
             &["reason"],
         )?;
+        let limited = counters(
+            "kingcdn_dns_limited_total",
+            "Queries over UDP from networks beyond the rate, by what they got: badcookie, slipped \
+             (told to come over TCP) or dropped",
+            &["action"],
+        )?;
         let checks = counters(
             "kingcdn_dns_health_checks_total",
             "Health checks of edges by result",
@@ -129,6 +150,12 @@ impl Metrics {
             )?,
             decisions: ["network", "geo", "default", "all-down"].map(decision),
             silences: ["short", "response"].map(|why| silences.with_label_values(&[why])),
+            limited: ["badcookie", "slipped", "dropped"]
+                .map(|action| limited.with_label_values(&[action])),
+            refused_connections: counter(
+                "kingcdn_dns_tcp_refused_total",
+                "TCP connections closed at once, because their client had too many",
+            )?,
             unsent: counter(
                 "kingcdn_dns_unsent_total",
                 "Answers over UDP that the system refused",
@@ -188,6 +215,11 @@ impl Metrics {
             };
             counter.get_or_init(resolve).inc_by(count);
         }
+    }
+
+    /// Counts a connection that may not stay.
+    pub(crate) fn refused_connection(&self) {
+        self.refused_connections.inc();
     }
 
     /// Counts answers that the system didn't send.

@@ -4,9 +4,10 @@
 use std::sync::{Arc, OnceLock};
 
 use kingcdn_config::clock::{Clock, Stopwatch};
-use kingcdn_config::{AllDown, Cdn, Config, Dns};
+use kingcdn_config::{AllDown, Cdn, Config, Dns, Protocol};
 use prometheus::IntCounter;
 
+use crate::chaos;
 use crate::geo::Origin;
 use crate::health::Monitor;
 use crate::locate;
@@ -27,6 +28,9 @@ pub(crate) struct World {
     /// TTL of steered answers in seconds.
     pub(crate) ttl: u32,
     pub(crate) all_down: steering::AllDown,
+    pub(crate) protocol: Protocol,
+    /// What we call ourselves.
+    pub(crate) identity: Option<Arc<[u8]>>,
     edges: Box<[Box<str>]>,
     /// Where each edge is.
     places: Box<[Point]>,
@@ -102,6 +106,8 @@ impl World {
                 AllDown::Every => steering::AllDown::Every,
                 AllDown::Fail => steering::AllDown::Fail,
             },
+            identity: chaos::identity(parts.dns.protocol.identity.as_ref()).map(Arc::from),
+            protocol: parts.dns.protocol.clone(),
             edges,
             places: config.edges.iter().map(|edge| locate::point(edge.location)).collect(),
             sites,

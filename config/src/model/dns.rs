@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{DomainName, Label, Location};
+use crate::{DomainName, Label, Location, Protocol};
 
 /// `[dns]`: the name servers.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Dns {
     pub networks: Vec<Network>,
     /// Static zones.
     pub zones: Vec<Zone>,
+    /// How they speak, whatever they say.
+    pub protocol: Protocol,
 }
 
 /// What says where the networks are that the operator says nothing of.

@@ -40,6 +40,7 @@ pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>
         nameservers,
         networks: table.tables("network", |table| network(table, claims)),
         zones: table.tables("zone", |table| zone(table, claims, scope)),
+        protocol: super::protocol::protocol(table),
     }
 }
 

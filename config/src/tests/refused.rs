@@ -10,7 +10,8 @@ use std::path::Path;
 
 use super::{parse, parts};
 
-const SHEETS: [&str; 7] = ["syntax", "tables", "values", "dns", "networks", "edges", "sites"];
+const SHEETS: [&str; 8] =
+    ["syntax", "tables", "values", "dns", "protocol", "networks", "edges", "sites"];
 
 struct Case<'a> {
     heading: &'a str,

@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Reader, Refusal};
-use crate::cookies::{ClientCookie, Cookie};
+use crate::cookies::{self, Cookie};
 
 /// Type of the OPT record.
 pub(crate) const OPT: u16 = 41;
 /// Code of the client subnet option.
 const SUBNET: u16 = 8;
+/// Code of the option that asks what the server calls itself (RFC 5001).
+const NSID: u16 = 3;
 /// Code of the cookie option (RFC 7873 section 4).
 const COOKIE: u16 = 10;
 /// Code of the option that asks how long a connection may idle (RFC 7828).
@@ -30,7 +32,9 @@ pub(crate) struct Edns {
     pub(crate) dnssec_ok: bool,
     /// For whom the resolver asks.
     pub(crate) subnet: Option<Subnet>,
-    pub(crate) cookie: Option<ClientCookie>,
+    pub(crate) cookie: Option<cookies::Sent>,
+    /// Whether it asks what the server calls itself.
+    pub(crate) nsid: bool,
     /// Whether it asks how long a connection may idle.
     pub(crate) keepalive: bool,
 }
@@ -88,6 +92,7 @@ pub(crate) fn read(
         dnssec_ok: opt.ttl & 0x8000 != 0,
         subnet: None,
         cookie: None,
+        nsid: false,
         keepalive: false,
     };
     let version = opt.ttl >> 16 & 0xff;
@@ -146,6 +151,7 @@ impl Edns {
                 // The first counts (RFC 7873 section 5.2).
                 COOKIE => taken.cookie = taken.cookie.or(Some(client_cookie(data)?)),
                 KEEPALIVE => taken.keepalive = true,
+                NSID => taken.nsid = true,
                 _ => {}
             }
         }
@@ -154,10 +160,12 @@ impl Edns {
     }
 }
 
-/// The client's part of a cookie (RFC 7873 section 5.2.2).
-fn client_cookie(data: &[u8]) -> Result<ClientCookie, Refusal> {
-    match (data.first_chunk(), data.len()) {
-        (Some(client), 8 | 16..=40) => Ok(*client),
+/// A client's cookie (RFC 7873 section 5.2.2). Servers' of another length than ours can't be ours.
+fn client_cookie(data: &[u8]) -> Result<cookies::Sent, Refusal> {
+    match (data.split_first_chunk(), data.len()) {
+        (Some((client, server)), 8 | 16..=40) => {
+            Ok(cookies::Sent { client: *client, server: server.try_into().ok() })
+        }
         _ => Err(Refusal::Cookie),
     }
 }
@@ -206,4 +214,12 @@ pub(crate) fn write_cookie(cookie: &Cookie, out: &mut Vec<u8>) {
 pub(crate) fn write_keepalive(tenths: u16, out: &mut Vec<u8>) {
     let ([high, low], [first, second]) = (KEEPALIVE.to_be_bytes(), tenths.to_be_bytes());
     out.extend_from_slice(&[high, low, 0, 2, first, second]);
+}
+
+/// Writes what the server calls itself (RFC 5001 section 2.3).
+pub(crate) fn write_nsid(identity: &[u8], out: &mut Vec<u8>) {
+    let length = u16::try_from(identity.len()).unwrap_or(0);
+    let [[a, b], [c, d]] = [NSID, length].map(u16::to_be_bytes);
+    out.extend_from_slice(&[a, b, c, d]);
+    out.extend_from_slice(identity);
 }

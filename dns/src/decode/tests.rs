@@ -99,7 +99,8 @@ fn payload_flags_and_version() {
         (4096, 1 << 16, 1232, false, Some(Refusal::EdnsVersion)),
     ];
     for (class, ttl, payload, dnssec_ok, fault) in cases {
-        let expected = Edns { payload, dnssec_ok, subnet: None, cookie: None, keepalive: false };
+        let expected =
+            Edns { payload, dnssec_ok, subnet: None, cookie: None, nsid: false, keepalive: false };
         assert_eq!(read(&packet(class, ttl, &[])), (Some(expected), fault));
     }
 }
@@ -151,7 +152,7 @@ fn what_is_no_query_is_told_apart() {
         (with(6, 0xff), Malformed, 7),
         (with(8, 0xff), Malformed, 7),
         (with(10, 0xff), Malformed, 7),
-        (with(18, 3), Class, 7),
+        (with(18, 4), Class, 7),
         (with(16, 252), Transfer, 7),
         (with(2, 0x20), Operation, 7),
         (with(2, 0x78), Operation, 7),

@@ -4,11 +4,11 @@ use kingcdn_config::{AllDown, HealthCheck};
 use proptest::prelude::*;
 
 use super::*;
-use crate::cookies::Cookies;
 use crate::health::CheckError;
 use harness::{Ask, Server, query, subnet};
 
 pub(crate) mod harness;
+mod protocol;
 
 #[test]
 fn answers() {
@@ -225,55 +225,6 @@ fn all_down_may_mean_failure() {
     }
     let reply = server.ask(&subnet("video.netcinema.test.", RecordType::A, "10.1.2.0/24"));
     assert_eq!(reply.summary(), "ServFail /0");
-}
-
-/// What the answer's OPT says beside the payload: RFC 7873, 7828 and 8914.
-#[test]
-fn options_are_answered() {
-    const SITE: &str = "netcinema.kingcdn.test.";
-    let server = Server::new(|_| ());
-    let ask = |name, options: &[u8], transport| {
-        let mut packet = Ask { edns: Some((1232, 0, None)), ..query(name, RecordType::A) }.packet();
-        let at = packet.len() - 1;
-        packet[at] = u8::try_from(options.len()).unwrap();
-        packet.extend(options);
-        server.octets(&packet, transport, "198.51.100.100").unwrap()
-    };
-    let cookie = |length: u8| [&[0, 10, 0, length][..], &vec![7; length.into()]].concat();
-    let (udp, tcp) = (Transport::Udp, Transport::Tcp);
-    let ours = Cookies::new(*b"a secret of ours");
-    let ours = ours.answer([7; 8], Timestamp::default(), "198.51.100.100".parse().unwrap());
-    let whole = [&[0, 10, 0, 24][..], &ours].concat();
-    let keepalive = [0, 11, 0, 0];
-    type Case<'a> = (&'a str, Vec<u8>, Transport, u8, &'a [u8]);
-    let cases: [Case<'_>; 12] = [
-        // Made ahead and on demand; to a client that has no cookie of ours yet, or an old one.
-        (SITE, cookie(8), udp, 0, &whole),
-        (SITE, cookie(24), udp, 0, &whole),
-        (SITE, cookie(40), tcp, 0, &whole),
-        ("x.any.netcinema.test.", cookie(8), udp, 0, &whole),
-        // The first of two.
-        (SITE, [cookie(8), vec![0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]].concat(), udp, 0, &whole),
-        // RFC 7873 section 5.2.2.
-        (SITE, cookie(7), udp, 1, &[]),
-        (SITE, cookie(15), udp, 1, &[]),
-        (SITE, cookie(41), udp, 1, &[]),
-        (SITE, keepalive.to_vec(), tcp, 0, &[0, 11, 0, 2, 0, 100]),
-        (SITE, keepalive.to_vec(), udp, 0, &[]),
-        ("example.org.", vec![], udp, 5, &[0, 15, 0, 2, 0, 20]),
-        (SITE, vec![0, 200, 0, 1, 1], udp, 0, &[]),
-    ];
-    for (name, options, transport, code, expected) in cases {
-        let answer = ask(name, &options, transport);
-        assert_eq!(answer[3] & 15, code, "{options:?}");
-        // OPT is the last record: its length, and its options.
-        let (head, end) = answer.split_at(answer.len() - expected.len());
-        assert_eq!(end, expected, "{options:?}");
-        assert_eq!(usize::from(head[head.len() - 1]), expected.len(), "{options:?}");
-    }
-    // Without EDNS, nothing of it.
-    let plain = query("example.org.", RecordType::A).packet();
-    assert_eq!(server.octets(&plain, udp, "192.0.2.1").unwrap().len(), plain.len());
 }
 
 proptest! {

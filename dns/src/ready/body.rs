@@ -48,7 +48,7 @@ impl Body {
             flags: 0,
             octets: &question,
             edns: None,
-            question: Ok(Question { key: key.clone(), rtype: 0.into() }),
+            question: Ok(Question { key: key.clone(), rtype: 0.into(), chaos: false }),
             promise: Promise::default(),
         };
         let mut packet = Vec::new();

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kingcdn_config::DnsLimits;
 use kingcdn_config::clock::Stopwatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,15 +19,13 @@ use tracing::debug;
 use crate::journey::Journey;
 use crate::record::{Metrics, OpenConnection, Transport};
 
-/// Connections at once, on all addresses …
-const CONNECTIONS: usize = 1024;
-/// … and from one client: the rest are for others (RFC 7766 section 6.2.2).
-const CONNECTIONS_OF_ONE: usize = 64;
-/// A connection without a whole query for so long is closed (RFC 7766 section 6.2.3).
-const IDLE: Duration = Duration::from_secs(10);
-/// The same for clients that ask, in tenths of a second (RFC 7828).
-pub(crate) const KEEPALIVE_TENTHS: u16 = 100;
-/// The same once the server stops: a query may be under way.
+/// The longest query. Nobody makes us keep what no query needs.
+const QUERY_BYTES: usize = 16 << 10;
+/// While more than this share of the connections is taken, those that idle have …
+const CROWDED: usize = 4;
+/// … this time alone (RFC 7766 section 6.2.3).
+const IDLE_CROWDED: Duration = Duration::from_secs(1);
+/// How long a connection is listened to once the server stops: a query may be under way.
 const FAREWELL: Duration = Duration::from_millis(250);
 /// A pause for when no connection can be accepted.
 const BREATH: Duration = Duration::from_millis(100);
@@ -35,6 +34,7 @@ const BREATH: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct Limits {
     all: Arc<Semaphore>,
+    limits: DnsLimits,
     /// Connections by client. Held for the time of a count.
     clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
     metrics: Arc<Metrics>,
@@ -49,15 +49,25 @@ struct Admitted {
 }
 
 impl Limits {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { all: Arc::new(Semaphore::new(CONNECTIONS)), clients: Arc::default(), metrics }
+    /// Connections on all addresses, and those of one client: the rest are for others (RFC 7766
+    /// section 6.2.2).
+    pub(crate) fn new(limits: DnsLimits, metrics: Arc<Metrics>) -> Self {
+        let all = Arc::new(Semaphore::new(limits.tcp_connections));
+        Self { all, limits, clients: Arc::default(), metrics }
+    }
+
+    /// How long a connection may idle (RFC 7766 section 6.2.3).
+    fn idle(&self) -> Duration {
+        let crowded = self.all.available_permits() < self.limits.tcp_connections / CROWDED;
+        if crowded { self.limits.tcp_idle.min(IDLE_CROWDED) } else { self.limits.tcp_idle }
     }
 
     /// A place for a connection of this client, unless it has too many.
     fn admit(&self, client: IpAddr, place: OwnedSemaphorePermit) -> Option<Admitted> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let open = clients.entry(client).or_default();
-        if *open >= CONNECTIONS_OF_ONE {
+        if *open >= self.limits.tcp_per_client {
+            self.metrics.refused_connection();
             return None;
         }
         *open += 1;
@@ -97,7 +107,7 @@ pub(super) async fn serve(
             _ = stop.wait_for(|stop| *stop) => break,
         };
         if let Some((stream, client, admitted)) = accepted {
-            let task = connection(stream, client, journey.clone(), stop.clone());
+            let task = connection(stream, client, journey.clone(), limits.clone(), stop.clone());
             connections.spawn(async move {
                 task.await;
                 drop(admitted);
@@ -132,6 +142,7 @@ async fn connection(
     mut stream: TcpStream,
     client: SocketAddr,
     journey: Journey,
+    limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) {
     let client = client.ip();
@@ -140,7 +151,7 @@ async fn connection(
         let received = {
             let mut receiving = pin!(receive(&mut stream, &mut packet));
             tokio::select! {
-                received = timeout(IDLE, &mut receiving) => received,
+                received = timeout(limits.idle(), &mut receiving) => received,
                 () = stopped(&mut stop) => timeout(FAREWELL, receiving).await,
             }
         };
@@ -153,7 +164,7 @@ async fn connection(
         if out.is_empty() {
             continue;
         }
-        match timeout(IDLE, send(&mut stream, &mut out)).await {
+        match timeout(limits.idle(), send(&mut stream, &mut out)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return debug!(%error, %client, "answer not sent"),
             Err(_) => return debug!(%client, "answer not read"),
@@ -168,8 +179,11 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 /// Reads the next message (RFC 1035 section 4.2.2).
 async fn receive(stream: &mut TcpStream, packet: &mut Vec<u8>) -> io::Result<()> {
-    let length = stream.read_u16().await?;
-    packet.resize(usize::from(length), 0);
+    let length = usize::from(stream.read_u16().await?);
+    if length > QUERY_BYTES {
+        return Err(io::Error::from(io::ErrorKind::InvalidData));
+    }
+    packet.resize(length, 0);
     stream.read_exact(packet).await?;
     Ok(())
 }

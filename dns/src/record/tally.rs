@@ -7,7 +7,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use prometheus::local::LocalHistogram;
 
-use super::{Decision, Metrics, Transport};
+use super::{Decision, Limited, Metrics, Transport};
 use crate::decode::Silence;
 use crate::steering::EdgeIndex;
 use crate::world::World;
@@ -19,6 +19,9 @@ pub(crate) struct Tally {
     answers: Counts<(SiteIndex, EdgeIndex)>,
     decisions: Counts<Decision>,
     silences: Counts<Silence>,
+    limited: Counts<Limited>,
+    /// Queries since one was logged.
+    unlogged: u32,
     subnets: u64,
     truncated: u64,
     seconds: LocalHistogram,
@@ -43,6 +46,8 @@ impl Tally {
             answers: Counts(Vec::new()),
             decisions: Counts(Vec::new()),
             silences: Counts(Vec::new()),
+            limited: Counts(Vec::new()),
+            unlogged: 0,
             subnets: 0,
             truncated: 0,
             seconds,
@@ -72,6 +77,21 @@ impl Tally {
         self.silences.add(silence);
     }
 
+    /// Counts a query beyond the rate.
+    pub(crate) fn limited(&mut self, limited: Limited) {
+        self.limited.add(limited);
+    }
+
+    /// Whether this query is the one of `one_in` that is logged.
+    pub(crate) fn sample(&mut self, one_in: u32) -> bool {
+        self.unlogged += 1;
+        let logged = one_in > 0 && self.unlogged >= one_in;
+        if logged || one_in == 0 {
+            self.unlogged = 0;
+        }
+        logged
+    }
+
     pub(crate) fn client_subnet(&mut self) {
         self.subnets += 1;
     }
@@ -96,6 +116,9 @@ impl Tally {
         }
         for (silence, count) in self.silences.0.drain(..) {
             metrics.silences[silence as usize].inc_by(count);
+        }
+        for (limited, count) in self.limited.0.drain(..) {
+            metrics.limited[limited as usize].inc_by(count);
         }
         if self.subnets > 0 {
             metrics.ecs.inc_by(std::mem::take(&mut self.subnets));
