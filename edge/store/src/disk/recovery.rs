@@ -1,0 +1,351 @@
+//! Opening a folder: whatever is in it, what comes of it is a volume whose records can be trusted
+//! as far as any can before they are read.
+//!
+//! The newest snapshot that is whole says what there was; what was written since is replayed from
+//! the segments' ends. Without a snapshot all headers of all segments are replayed.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::counters::{Counters, count};
+use super::device::Device;
+use super::error::Reason;
+use super::meta::{Decoded, Meta};
+use super::queue::Queue;
+use super::record::{Header, What};
+use super::scan::scan;
+use super::segment::{SEGMENT_HEADER_BYTES, Segment, number_of};
+use super::snapshot::Mark;
+use super::snapshot_file::{self, Loaded};
+use super::volume::{Index, Marks, Parts, Volume};
+use crate::Id;
+use crate::policy::log::{Entry, Place};
+use crate::policy::{Eviction, Ledger, Log, Shape};
+
+/// With fewer segments than this of an existing store's length, a store is begun anew.
+const SEGMENTS_LEAST: u64 = 16;
+/// A configured size has room for this share of reclaimed segments that are still read.
+const SPARE_SHARE: u64 = 32;
+
+/// What a folder is opened with.
+pub(crate) struct Opening {
+    pub(crate) folder: PathBuf,
+    pub(crate) size_bytes: u64,
+    pub(crate) eviction: Eviction,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) device: Arc<dyn Device>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) queue: Arc<Queue>,
+    /// Begin anew, whatever is there.
+    pub(crate) discard: bool,
+}
+
+/// A segment that was found, and where its tail begins.
+struct Found {
+    segment: Segment,
+    entries: Vec<Entry>,
+    tail: u32,
+    end: u32,
+}
+
+/// The last word on an id in the tails.
+struct Word {
+    sequence: u64,
+    /// Its segment, by place in the list of those found, or none for a tombstone.
+    entry: Option<(usize, Entry)>,
+    number: u64,
+}
+
+impl Opening {
+    /// Opens the folder, which the caller has locked.
+    pub(crate) fn open(self) -> Result<Volume, Reason> {
+        let shape = wanted_shape(self.size_bytes)?;
+        let segments = self.folder.join("segments");
+        let meta = self.meta(shape)?;
+        fs::create_dir_all(&segments).map_err(Reason::io("create", &segments))?;
+        let files = Arc::new(AtomicUsize::new(0));
+        let mut found = self.find(&segments, meta, &files)?;
+        let loaded = snapshot_file::load(&*self.device, &self.folder, meta.seed, &self.counters)?;
+        let last_number = found.iter().map(|it| it.segment.number).max();
+        let mut next_number = last_number.map_or(1, |it| it + 1);
+        let mut next_sequence = 1;
+        let state = loaded.as_ref().map(|loaded| loaded.head.state);
+        if let Some(loaded) = loaded {
+            next_sequence = loaded.head.sequence;
+            let marked = loaded.head.marks.iter().map(|mark| mark.number + 1);
+            next_number = marked.fold(next_number, u64::max);
+            take(&mut found, loaded);
+        }
+        let words = self.replay(meta, &mut found)?;
+        next_sequence = words.values().fold(next_sequence, |it, word| it.max(word.sequence + 1));
+
+        let shape = Shape { segments: segments_of(self.size_bytes, meta), ..shape };
+        let shape = Shape { segment_bytes: meta.segment_bytes, ..shape };
+        self.shrink(&mut found, usize::from(shape.segments));
+        let mut log = Log::new(shape, self.eviction, Arc::clone(&self.ledger));
+        if let Some(state) = state {
+            log.restore_state(state);
+        }
+        let mut marks = Marks::default();
+        for (id, word) in &words {
+            marks.set(*id, word.number);
+        }
+        let index = fill(log, found, &words);
+        let (folder, device, seed) = (self.folder, self.device, meta.seed);
+        let (counters, queue) = (self.counters, self.queue);
+        Ok(Volume::new(Parts {
+            folder,
+            device,
+            seed,
+            index,
+            marks,
+            counters,
+            queue,
+            sequence: next_sequence,
+            number: next_number,
+            files,
+        }))
+    }
+
+    /// What the store says of itself, or what a new one will say.
+    fn meta(&self, shape: Shape) -> Result<Meta, Reason> {
+        let path = self.folder.join("meta");
+        let decoded = match fs::read(&path) {
+            Ok(bytes) => Some(Meta::decode(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Reason::io("read", &path)(error)),
+        };
+        let meta = match decoded {
+            Some(Decoded::Right(meta)) => Some(meta),
+            Some(Decoded::OtherVersion(version)) => {
+                self.set_aside(version)?;
+                None
+            }
+            // Every segment says the same.
+            Some(Decoded::Bad) | None => self.meta_of_segments()?,
+        };
+        let fits = |meta: &Meta| {
+            u64::from(segments_of(self.size_bytes, *meta))
+                >= SEGMENTS_LEAST.min(shape.segments.into())
+        };
+        let kept = meta.filter(|meta| !self.discard && fits(meta));
+        if kept.is_none() {
+            self.discard_all()?;
+        }
+        let fresh = || Meta { seed: random(), segment_bytes: shape.segment_bytes };
+        let meta = kept.unwrap_or_else(fresh);
+        if decoded != Some(Decoded::Right(meta)) {
+            snapshot_file::replace(&*self.device, &self.folder, "meta", &meta.encode())
+                .map_err(Reason::io("write", &path))?;
+        }
+        Ok(meta)
+    }
+
+    /// What most segments say.
+    fn meta_of_segments(&self) -> Result<Option<Meta>, Reason> {
+        let mut votes: HashMap<(u64, u32), usize> = HashMap::new();
+        let files = Arc::default();
+        for path in segment_paths(&self.folder.join("segments"))? {
+            if let Ok(Some((_, header))) = Segment::open(&*self.device, path, &files) {
+                *votes.entry((header.seed, header.segment_bytes)).or_default() += 1;
+            }
+        }
+        let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
+        Ok(most.map(|((seed, segment_bytes), _)| Meta { seed, segment_bytes }))
+    }
+
+    /// Moves a store of another version out of the way. One is kept; people may want to go back.
+    fn set_aside(&self, version: u32) -> Result<(), Reason> {
+        let aside = self.folder.join("set-aside");
+        let failed = |error| Reason::io("set aside what is in", &self.folder)(error);
+        match fs::remove_dir_all(&aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => fs::create_dir(&aside).map_err(failed)?,
+        }
+        for name in OURS {
+            match fs::rename(self.folder.join(name), aside.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
+        }
+        let folder = self.folder.display();
+        tracing::warn!(%folder, version, "set aside a cache of another version of the format");
+        Ok(())
+    }
+
+    fn discard_all(&self) -> Result<(), Reason> {
+        let failed = |error| Reason::io("clear", &self.folder)(error);
+        for name in OURS {
+            let path = self.folder.join(name);
+            let gone =
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            match gone {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The segments, the oldest first. What isn't one any more is removed.
+    fn find(
+        &self,
+        folder: &Path,
+        meta: Meta,
+        files: &Arc<AtomicUsize>,
+    ) -> Result<Vec<Found>, Reason> {
+        let mut found = Vec::new();
+        for path in segment_paths(folder)? {
+            let opened = Segment::open(&*self.device, path.clone(), files)
+                .map_err(Reason::io("open", &path))?;
+            let ours = opened.filter(|(_, header)| {
+                header.seed == meta.seed && header.segment_bytes == meta.segment_bytes
+            });
+            match ours {
+                Some((segment, _)) => {
+                    found.push(Found { segment, entries: Vec::new(), tail: 0, end: 0 });
+                }
+                None => {
+                    count(&self.counters.bad_records);
+                    tracing::warn!(segment = %path.display(), "removed a damaged segment");
+                    self.device.unlink(&path).map_err(Reason::io("remove", &path))?;
+                }
+            }
+        }
+        found.sort_unstable_by_key(|it| it.segment.number);
+        Ok(found)
+    }
+
+    /// The last word on each id that the tails speak of.
+    fn replay(&self, meta: Meta, found: &mut [Found]) -> Result<HashMap<Id, Word>, Reason> {
+        let mut words: HashMap<Id, Word> = HashMap::new();
+        for (at, of) in found.iter_mut().enumerate() {
+            let number = of.segment.number;
+            let visit = |offset: u32, header: &Header| {
+                if words.get(&header.id).is_some_and(|word| word.sequence > header.sequence) {
+                    return;
+                }
+                let len = u32::try_from(header.stored_bytes()).unwrap_or(u32::MAX);
+                let place = Place { segment: 0, offset, len };
+                let entry = Entry { id: header.id, place, frequency: header.frequency, value: 0 };
+                let entry = match header.what {
+                    What::Data(_) => Some((at, entry)),
+                    What::Tombstone => None,
+                    What::Filler => return,
+                };
+                words.insert(header.id, Word { sequence: header.sequence, entry, number });
+            };
+            let scanned = scan(&*self.device, &of.segment, meta, of.tail, visit);
+            let end = scanned.map_err(Reason::io("read", &of.segment.path))?;
+            of.end = of.end.max(end);
+        }
+        Ok(words)
+    }
+
+    /// Removes the segments with the least worth, until there are no more than `segments`.
+    fn shrink(&self, found: &mut Vec<Found>, segments: usize) {
+        if found.len() <= segments {
+            return;
+        }
+        let worth = |of: &Found| -> u128 {
+            let worth = |it: &Entry| u128::from(it.value) * u128::from(it.place.len);
+            of.entries.iter().map(worth).sum()
+        };
+        let mut by_worth: Vec<(u128, u64)> =
+            found.iter().map(|it| (worth(it), it.segment.number)).collect();
+        by_worth.sort_unstable();
+        let surplus: Vec<u64> =
+            by_worth.iter().take(found.len() - segments).map(|(_, number)| *number).collect();
+        found.retain(|it| {
+            let stays = !surplus.contains(&it.segment.number);
+            if !stays && let Err(error) = self.device.unlink(&it.segment.path) {
+                tracing::warn!(segment = %it.segment.path.display(), %error, "can't remove");
+            }
+            stays
+        });
+    }
+}
+
+/// The files and folders that are ours, the lock aside.
+const OURS: [&str; 4] = ["meta", "segments", "snapshot", "snapshot.old"];
+
+fn segment_paths(folder: &Path) -> Result<Vec<PathBuf>, Reason> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(Reason::io("read", folder))?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(Reason::io("read", folder))?;
+        if entry.file_name().to_str().and_then(number_of).is_some() {
+            paths.push(entry.path());
+        }
+    }
+    Ok(paths)
+}
+
+/// What a new store of this size would look like.
+fn wanted_shape(size_bytes: u64) -> Result<Shape, Reason> {
+    let usable = size_bytes - size_bytes / SPARE_SHARE;
+    let shape = Shape::of(usable).map_err(|_| Reason::TooSmall { size_bytes })?;
+    let headers = u64::from(shape.segments) * SEGMENT_HEADER_BYTES as u64;
+    Shape::of(usable.saturating_sub(headers)).map_err(|_| Reason::TooSmall { size_bytes })
+}
+
+/// How many segments of an existing store fit.
+fn segments_of(size_bytes: u64, meta: Meta) -> u16 {
+    let usable = size_bytes - size_bytes / SPARE_SHARE;
+    let each = SEGMENT_HEADER_BYTES as u64 + u64::from(meta.segment_bytes);
+    u16::try_from(usable / each).unwrap_or(u16::MAX)
+}
+
+/// Gives each segment the records that the snapshot has of it, and the mark where its tail begins.
+fn take(found: &mut [Found], loaded: Loaded) {
+    let mut blocks: HashMap<u64, (Mark, Vec<Entry>)> =
+        loaded.blocks.into_iter().map(|(mark, entries)| (mark.number, (mark, entries))).collect();
+    for of in found {
+        if let Some((mark, entries)) = blocks.remove(&of.segment.number) {
+            // Some may lie beyond the mark: written while the snapshot was.
+            let last = entries.iter().map(|it| it.place.offset.saturating_add(it.place.len)).max();
+            (of.tail, of.end) = (mark.written, mark.written.max(last.unwrap_or(0)));
+            of.entries = entries;
+        }
+    }
+}
+
+/// Puts what was found into the log.
+fn fill(mut log: Log, found: Vec<Found>, words: &HashMap<Id, Word>) -> Index {
+    let mut newer: Vec<Vec<Entry>> = found.iter().map(|_| Vec::new()).collect();
+    for word in words.values() {
+        if let Some((at, entry)) = word.entry
+            && let Some(newer) = newer.get_mut(at)
+        {
+            let value = log.value_of_new(entry.place.len, entry.frequency);
+            newer.push(Entry { value, ..entry });
+        }
+    }
+    let segments = log.shape().segments;
+    let mut index = Vec::new();
+    for ((slot, of), newer) in (0..segments).zip(found).zip(newer) {
+        let Found { segment, mut entries, end, .. } = of;
+        entries.retain(|entry| !words.contains_key(&entry.id));
+        entries.extend(newer);
+        entries.iter_mut().for_each(|entry| entry.place.segment = slot);
+        let end = end.min(log.shape().segment_bytes);
+        log.restore_segment(slot, end, &entries);
+        segment.restore(end);
+        index.push(Some(Arc::new(segment)));
+    }
+    index.resize_with(usize::from(segments), || None);
+    Index { log, segments: index, doomed: Vec::new() }
+}
+
+/// A number that nobody can guess.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
