@@ -1,9 +1,12 @@
 //! A node's admin listener: `/metrics`, `/healthz` and `/status` for Prometheus, orchestrators and
-//! people.
+//! people, and a name server's page of the whole CDN.
 //!
 //! It belongs on an address that clients of the CDN can't reach. Still a web page in an operator's
-//! browser can send requests here, by pointing a name of its own at this address (DNS rebinding):
-//! so a request must name us by address or by a name that is ours.
+//! browser can send requests here. It may point a name of its own at this address (DNS rebinding):
+//! so a request must name us by address or by a name that is ours. What it asks under our name it
+//! can't read, and isn't answered where the browser says who asks. Nothing here changes anything.
+
+mod page;
 
 use std::convert::Infallible;
 use std::io;
@@ -12,8 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -34,6 +40,11 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// What browsers say of who asks (Fetch Metadata Request Headers, section 2).
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
@@ -46,6 +57,8 @@ pub(crate) trait Subject: Send + Sync + 'static {
     fn health(&self) -> Result<(), &'static str>;
     /// The `/status` document.
     fn status(&self) -> serde_json::Value;
+    /// Whether that is of the whole CDN, so that there is a page for it.
+    fn has_page(&self) -> bool;
     /// Whether `host`, in lower case and without port, is a name of this node.
     fn is_called(&self, host: &str) -> bool;
 }
@@ -91,7 +104,7 @@ async fn converse(stream: TcpStream, subject: Arc<impl Subject>, _place: OwnedSe
 
 fn answer<B>(request: &Request<B>, subject: &impl Subject) -> Response<Full<Bytes>> {
     if let Err((status, text)) = admit(request, subject) {
-        return respond(status, TEXT_TYPE, text.to_owned());
+        return respond(status, TEXT_TYPE, text);
     }
     match request.uri().path() {
         "/metrics" => match subject.metrics() {
@@ -101,7 +114,7 @@ fn answer<B>(request: &Request<B>, subject: &impl Subject) -> Response<Full<Byte
             }
         },
         "/healthz" => match subject.health() {
-            Ok(()) => respond(StatusCode::OK, TEXT_TYPE, "ok\n".to_owned()),
+            Ok(()) => respond(StatusCode::OK, TEXT_TYPE, "ok\n"),
             Err(reason) => {
                 respond(StatusCode::SERVICE_UNAVAILABLE, TEXT_TYPE, format!("{reason}\n"))
             }
@@ -109,11 +122,14 @@ fn answer<B>(request: &Request<B>, subject: &impl Subject) -> Response<Full<Byte
         "/status" => {
             respond(StatusCode::OK, "application/json", format!("{:#}\n", subject.status()))
         }
-        _ => respond(
-            StatusCode::NOT_FOUND,
-            TEXT_TYPE,
-            "not here; try /metrics, /healthz or /status\n".to_owned(),
-        ),
+        path => match page::file(path).filter(|_| subject.has_page()) {
+            Some((kind, text)) => respond(StatusCode::OK, kind, text),
+            None => respond(
+                StatusCode::NOT_FOUND,
+                TEXT_TYPE,
+                "not here; try /metrics, /healthz or /status\n",
+            ),
+        },
     }
 }
 
@@ -132,10 +148,21 @@ fn admit<B>(
         }
         Host::Bad => return Err((StatusCode::BAD_REQUEST, "one well-formed Host, please\n")),
     }
+    if is_another_sites(request.headers()) {
+        return Err((StatusCode::FORBIDDEN, "another site's page may not ask this\n"));
+    }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD, please\n"));
     }
     Ok(())
+}
+
+/// Whether another site's page asks, and not a person who follows its link.
+fn is_another_sites(headers: &HeaderMap) -> bool {
+    let says = |name, values: &[&str]| {
+        headers.get(name).is_some_and(|value| values.iter().any(|it| value == it))
+    };
+    says(FETCH_SITE, &["cross-site", "same-site"]) && !says(FETCH_MODE, &["navigate"])
 }
 
 /// Whom a request asks for.
@@ -173,12 +200,20 @@ fn is_ours(host: &str, subject: &impl Subject) -> bool {
         || subject.is_called(host)
 }
 
-fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+fn respond(
+    status: StatusCode,
+    kind: &'static str,
+    text: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Origin(NodeOptions),
     /// Check a configuration file: exit 0 when it is right, 2 with every error when it isn't.
     Check(CheckOptions),
+    /// Show the whole CDN as a name server sees it: edges, where clients are sent, recent changes.
+    Status(StatusOptions),
     /// Write the nodes as targets for Prometheus: JSON for `file_sd_configs` and `http_sd_configs`.
     PrometheusTargets(TargetsOptions),
     /// Make a location database.
@@ -111,6 +113,27 @@ pub(crate) struct CheckOptions {
     /// As a node of this role reads it: only name servers need the files that it names.
     #[arg(long, value_enum)]
     pub(crate) role: Option<Role>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusOptions {
+    /// The configuration file, whose `[dns]` says where to ask.
+    #[arg(long, value_name = "FILE", env = "KINGCDN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Ask the name server with this admin address; 127.0.0.1:9153 when nothing else is said.
+    #[arg(long, value_name = "ADDRESS", env = "KINGCDN_ADMIN")]
+    pub(crate) admin: Option<String>,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub(crate) format: StatusFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFormat {
+    /// For people.
+    Text,
+    /// The `/status` document.
+    Json,
 }
 
 #[derive(Debug, Args)]

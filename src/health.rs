@@ -53,23 +53,30 @@ fn node_of(line: &[u8]) -> Option<(Role, Selection)> {
 
 /// Succeeds when the node with this admin address says that it is well.
 pub(crate) fn ask(admin: SocketAddr) -> anyhow::Result<()> {
+    get(admin, "/healthz", ANSWER_BYTES).map(drop)
+}
+
+/// What the node with this admin address answers at `path`, of `limit` bytes at most; its words as
+/// an error when the answer isn't 200.
+pub(crate) fn get(admin: SocketAddr, path: &str, limit: u64) -> anyhow::Result<String> {
     let address = reachable(admin);
-    let answer = exchange(address).with_context(|| format!("no answer from {address}"))?;
+    let answer =
+        exchange(address, path, limit).with_context(|| format!("no answer from {address}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     match head.split(' ').nth(1) {
-        Some("200") => Ok(()),
+        Some("200") => Ok(body.to_owned()),
         Some(_) => bail!("{}", body.trim()),
         None => bail!("what answers at {address} isn't HTTP"),
     }
 }
 
-fn exchange(address: SocketAddr) -> anyhow::Result<String> {
+fn exchange(address: SocketAddr, path: &str, limit: u64) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
-    match stream.take(ANSWER_BYTES).read_to_string(&mut answer) {
+    match stream.take(limit).read_to_string(&mut answer) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => bail!("it took too long"),
         done => done?,
     };

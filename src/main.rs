@@ -14,6 +14,7 @@ mod node;
 mod ports;
 mod process;
 mod role;
+mod status;
 mod targets;
 mod up;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Origin(options) => process::run(Role::Origin, &options, &logs),
         Command::Check(options) => check::run(&options),
         Command::Geo(command) => geo::run(&command),
+        Command::Status(options) => status::run(&options),
         Command::PrometheusTargets(options) => targets::run(&options),
         Command::Health(options) => health::run(&options),
     };

@@ -221,6 +221,10 @@ impl admin::Subject for Process {
         status
     }
 
+    fn has_page(&self) -> bool {
+        self.node.role() == Role::Dns
+    }
+
     fn is_called(&self, host: &str) -> bool {
         self.node.is_called(host)
     }

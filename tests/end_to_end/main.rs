@@ -13,6 +13,7 @@ mod failover;
 mod limits;
 mod playback;
 mod resolver;
+mod status;
 mod story;
 mod trouble;
 mod upgrade;
