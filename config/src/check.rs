@@ -8,16 +8,17 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::Hash;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::Spanned;
 
 use crate::reader::{Problems, did_you_mean};
 use crate::report::Problem;
-use crate::units::overlap;
-use crate::{DomainName, Label, Refusal};
+use crate::units::{format_duration, overlap};
+use crate::{DomainName, Label, Refusal, Region};
 
 /// Everything that a file's tables claim.
 #[derive(Default)]
@@ -37,7 +38,16 @@ pub(crate) struct Claims {
     pub(crate) networks: Vec<Spanned<IpNet>>,
     pub(crate) hosts: Vec<Spanned<DomainName>>,
     pub(crate) nodes: Vec<Node>,
-    /// Edges that networks name.
+    /// Countries and continents that rules name.
+    pub(crate) regions: Vec<Spanned<Region>>,
+    /// Why rules can't work, if they can't.
+    pub(crate) rules_need: Option<&'static str>,
+    /// Bounds of times to live, and those of sites.
+    pub(crate) ttls: Option<RangeInclusive<Duration>>,
+    pub(crate) site_ttls: Vec<Spanned<Duration>>,
+    /// Names to which sites lead while every edge is down.
+    pub(crate) fallbacks: Vec<Spanned<DomainName>>,
+    /// Edges that networks and rules name.
     pub(crate) edges_named: Vec<Spanned<Label>>,
     pub(crate) files: Vec<File>,
 }
@@ -89,6 +99,9 @@ impl Claims {
         once(problems, "dns.zone.name", &self.zones, &called("zones"), "keep one of them");
         let networks = "two networks have the prefix";
         once(problems, "dns.network.prefix", &self.networks, networks, "keep one of them");
+        let regions = "two rules name";
+        once(problems, "dns.rule", &self.regions, regions, "keep it in one of them");
+        self.check_steering(problems);
         self.check_zones(problems);
         self.check_hosts(problems);
         self.check_networks(problems);
@@ -146,6 +159,41 @@ impl Claims {
         if !self.has_edge {
             let message = "`[dns]` has no edge to answer with";
             error(dns(), "edge", message, "add `[[edge]]`, once for each edge");
+        }
+    }
+
+    /// Whether rules have countries, and sites their times to live and ways out.
+    fn check_steering(&self, problems: &Problems) {
+        if let (Some(region), Some(reason)) = (self.regions.first(), self.rules_need) {
+            let message = format!("no network is known to be in `{}`: {reason}", region.get_ref());
+            let help = "give `geoip` in `[dns]` a database in MaxMind's format that names \
+                        countries, or say it with `[[dns.network]]`";
+            let place = Some(region.span());
+            problems.push(Problem::error(place, "dns.rule", message, help.to_owned()));
+        }
+        let bounds = self.ttls.clone().unwrap_or(Duration::ZERO..=Duration::MAX);
+        for ttl in self.site_ttls.iter().filter(|ttl| !bounds.contains(ttl.get_ref())) {
+            let message = format!("`{}` is out of range", format_duration(*ttl.get_ref()));
+            let help = format!(
+                "write a value from `{}` to `{}`, which are `ttl_min` and `ttl_max` of `[dns]`",
+                format_duration(*bounds.start()),
+                format_duration(*bounds.end())
+            );
+            problems.push(Problem::error(Some(ttl.span()), "site.dns.ttl", message, help));
+        }
+        for name in &self.fallbacks {
+            let own = self.zone.as_ref().filter(|zone| is_in(name.get_ref(), zone.get_ref()));
+            let host = self.hosts.iter().find(|host| host.get_ref() == name.get_ref());
+            let why = match (own, host) {
+                (Some(zone), _) => (zone.span(), "the CDN's zone"),
+                (None, Some(host)) => (host.span(), "a host of a site"),
+                (None, None) => continue,
+            };
+            let message = format!("`{}` is down when every edge is", name.get_ref());
+            let help = "name a server that isn't of this CDN".to_owned();
+            let place = Some(name.span());
+            let problem = Problem::error(place, "site.dns.all_down", message, help);
+            problems.push(problem.related(why.0, why.1));
         }
     }
 
@@ -255,6 +303,12 @@ impl Node {
             problems.push(problem.related(earlier.span(), "taken here first"));
         }
     }
+}
+
+/// Whether a name is in a zone.
+fn is_in(name: &DomainName, zone: &DomainName) -> bool {
+    let rest = name.as_str().strip_suffix(zone.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Whether every machine has this address, so that nodes on different machines may share it.

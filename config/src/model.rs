@@ -5,6 +5,7 @@ mod edge;
 mod key;
 mod protocol;
 mod site;
+mod steering;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub use edge::*;
 pub use key::*;
 pub use protocol::*;
 pub use site::*;
+pub use steering::*;
 
 /// The whole CDN as one file says it. Every node holds the same copy.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,6 +5,7 @@ mod edge;
 mod key;
 mod protocol;
 mod site;
+mod steering;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;

@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use crate::reader::{Fault, a_kind, did_you_mean};
 use crate::{CookieName, DomainName, FieldName, Label, Location, Mailbox, OriginUrl};
-use crate::{NegativeTtl, ParameterPattern, Refusal, UpgradeProtocol, units};
+use crate::{NegativeTtl, ParameterPattern, Refusal, Region, UpgradeProtocol, units};
 
 pub(crate) fn label(value: &DeValue<'_>) -> Result<Label, Fault> {
     text(value, "a name", r#""seoul""#, Label::parse)
@@ -249,6 +249,47 @@ pub(crate) fn cache_control(ending: &str, value: &DeValue<'_>) -> Result<String,
             help: help(),
         })
     }
+}
+
+/// How often a second.
+pub(crate) fn rate(bounds: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<u64, Fault> {
+    move |value| {
+        let rate = text(value, "a rate", r#""5000/s""#, units::per_second)?;
+        within(value, rate, &bounds, |rate| format!("{rate}/s"))
+    }
+}
+
+/// Bits per second.
+pub(crate) fn bit_rate(bounds: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<u64, Fault> {
+    move |value| {
+        let rate = text(value, "a rate", r#""2 Gbit/s""#, units::bits_per_second)?;
+        within(value, rate, &bounds, units::format_bits_per_second)
+    }
+}
+
+/// A share of something.
+pub(crate) fn share(bounds: RangeInclusive<f64>) -> impl Fn(&DeValue<'_>) -> Result<f64, Fault> {
+    move |value| {
+        let share = text(value, "a share", r#""80%""#, units::percent)?;
+        within(value, share, &bounds, units::format_percent)
+    }
+}
+
+pub(crate) fn country(value: &DeValue<'_>) -> Result<Region, Fault> {
+    let code = value.as_str().and_then(|text| <[u8; 2]>::try_from(text.as_bytes()).ok());
+    match code {
+        Some(code) if code.iter().all(u8::is_ascii_uppercase) => Ok(Region::Country(code)),
+        _ => Err(Fault {
+            message: "a country is two capital letters (ISO 3166-1)".to_owned(),
+            help: r#"write something like `"KR"`"#.to_owned(),
+        }),
+    }
+}
+
+pub(crate) fn continent(value: &DeValue<'_>) -> Result<Region, Fault> {
+    let words = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
+    let continents = words.map(|word| (word, word.as_bytes()));
+    choice(&continents)(value).map(|code| Region::Continent([code[0], code[1]]))
 }
 
 fn text<T, R: Refusal>(

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::rdata::HINFO;
+use hickory_proto::rr::rdata::{CNAME, HINFO};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
+use crate::steering::ANSWERS;
 use crate::zone::{End, Found, Zone};
 
 /// An extended error (RFC 8914 section 4.21).
@@ -36,16 +37,53 @@ pub(crate) enum Steered<'w> {
     /// These addresses.
     To {
         /// All of the type asked for.
-        addresses: &'w [IpAddr],
+        addresses: EdgeAddresses<'w>,
         /// Seconds for which a client may go there.
         ttl: u32,
         /// How many bits of the client's address this depends on.
         scope: u8,
     },
+    /// No edge is up, and clients are led elsewhere.
+    Fallback {
+        /// The name there.
+        name: &'w Name,
+        /// Seconds for which they may go there.
+        ttl: u32,
+    },
     /// No edge has addresses of this type.
     NoAddress,
     /// No edge is up, and none shall be answered.
     AllDown,
+}
+
+/// The addresses of the edges in an answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct EdgeAddresses<'w> {
+    edges: [&'w [IpAddr]; ANSWERS],
+    count: usize,
+}
+
+impl<'w> EdgeAddresses<'w> {
+    /// Adds an edge's, unless there are enough.
+    pub(crate) fn push(&mut self, addresses: &'w [IpAddr]) {
+        if let Some(free) = self.edges.get_mut(self.count) {
+            *free = addresses;
+            self.count += 1;
+        }
+    }
+
+    /// Puts the edges into one of their orders, each as often as the others.
+    pub(crate) fn shuffle(&mut self, salt: u16) {
+        let mut rest = usize::from(salt);
+        for left in (2..=self.count).rev() {
+            self.edges.swap(left - 1, rest % left);
+            rest /= left;
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'w IpAddr> {
+        self.edges.into_iter().take(self.count).flatten()
+    }
 }
 
 impl Answer {
@@ -79,6 +117,10 @@ impl Answer {
                     };
                     answer.answers.extend(addresses.iter().map(record));
                     answer.scope = scope;
+                }
+                Steered::Fallback { name, ttl } => {
+                    let alias = RData::CNAME(CNAME(name.clone()));
+                    answer.answers.push(Record::from_rdata(owner.clone(), ttl, alias));
                 }
                 Steered::NoAddress => answer.authorities.push(zone.negative.clone()),
                 // Not even the aliases: SERVFAIL says nothing.

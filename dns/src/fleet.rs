@@ -4,6 +4,7 @@
 mod cities;
 mod fetch;
 mod history;
+mod wishes;
 
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod tests;
 pub(crate) use cities::{CITIES, City};
 pub(crate) use fetch::{FetchError, fetch};
 pub(crate) use history::{Change, History, What};
+pub(crate) use wishes::{Wish, Wishes, fits};
 
 use kingcdn_config::Location;
 use kingcdn_config::clock::Timestamp;

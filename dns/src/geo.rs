@@ -16,11 +16,12 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::{fs, io};
 
-use kingcdn_config::Geoip;
+use kingcdn_config::{Geoip, Region};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -28,9 +29,9 @@ pub use build::{About, BuildError, LineFault, from_csv, from_mmdb};
 pub use format::{FormatError, WriteError};
 
 use format::Database;
-use mmdb::Mmdb;
+use mmdb::{Mmdb, Regions};
 
-use crate::steering::{List, MapBuilder, MapError, Point};
+use crate::steering::{List, MapBuilder, MapError, Placement, Point};
 
 /// The database in the program. `dns/geo/README.md` says what it is made of, and how.
 static EMBEDDED: &[u8] = include_bytes!("../geo/locations.kgeo");
@@ -63,19 +64,62 @@ pub(crate) enum GeoError {
     Map(#[from] MapError),
     #[error("no network in it has a place")]
     Placeless,
+    #[error(
+        "no network in it is in `{0}`, of which a `[[dns.rule]]` speaks: give a database in \
+         MaxMind's format that names {kind}, or remove the rule",
+        kind = match .0 { Region::Country(_) => "countries", Region::Continent(_) => "continents" }
+    )]
+    NoRegion(Region),
+}
+
+/// Where clients go by country and continent.
+pub(crate) type Rules = HashMap<Region, Placement>;
+
+/// The lists of rules, and which of them were of use.
+struct RuleLists(HashMap<Region, (List, bool)>);
+
+impl RuleLists {
+    /// A country's, else its continent's.
+    fn of(&mut self, regions: Regions) -> Option<List> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let country = regions.country.map(Region::Country);
+        let continent = regions.continent.map(Region::Continent);
+        let mut list = None;
+        for region in [country, continent].into_iter().flatten() {
+            if let Some((found, used)) = self.0.get_mut(&region) {
+                *used = true;
+                list = list.or(Some(*found));
+            }
+        }
+        list
+    }
 }
 
 /// Gives the map every range that has a place.
-pub(crate) fn fill(geoip: &Geoip, map: &mut MapBuilder) -> Result<Origin, GeoError> {
+///
+/// Rules need countries, which databases in MaxMind's format alone have.
+pub(crate) fn fill(geoip: &Geoip, rules: &Rules, map: &mut MapBuilder) -> Result<Origin, GeoError> {
+    let rules = rules.iter().map(|(region, to)| (*region, (map.rule(to), false)));
+    let mut rules = RuleLists(rules.collect());
     let origin = match geoip {
         Geoip::Embedded => decode("embedded", EMBEDDED, map)?,
-        Geoip::File(file) => read(file, map)?,
-        Geoip::None => return Ok(Origin::none()),
+        Geoip::File(file) => read(file, &mut rules, map)?,
+        Geoip::None => Origin::none(),
     };
+    // The first by name, so that it is always the same.
+    let useless = rules.0.iter().filter(|(_, (_, used))| !used).map(|(region, _)| *region).min();
+    if let Some(region) = useless {
+        return Err(GeoError::NoRegion(region));
+    }
+    if *geoip == Geoip::None {
+        return Ok(origin);
+    }
     if origin.entries == 0 { Err(GeoError::Placeless) } else { Ok(origin) }
 }
 
-fn read(file: &Path, map: &mut MapBuilder) -> Result<Origin, GeoError> {
+fn read(file: &Path, rules: &mut RuleLists, map: &mut MapBuilder) -> Result<Origin, GeoError> {
     let octets = fs::read(file)?;
     if format::is_database(&octets) {
         return decode("file", &octets, map);
@@ -87,10 +131,10 @@ fn read(file: &Path, map: &mut MapBuilder) -> Result<Origin, GeoError> {
         country_entries: database.country_networks(),
         ..Origin::none()
     };
-    database.each(|first, last, place| {
-        origin.entries += 1;
-        let list = map.near(place);
-        map.push(first, last, list).map_err(GeoError::from)
+    database.each_known(|first, last, place, regions| {
+        origin.entries += usize::from(place.is_some());
+        let list = rules.of(regions).or_else(|| place.map(|place| map.near(place)));
+        list.map_or(Ok(()), |list| map.push(first, last, list).map_err(GeoError::from))
     })?;
     Ok(origin)
 }

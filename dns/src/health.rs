@@ -2,41 +2,38 @@
 //! the fleet by which queries are answered.
 
 mod check;
+mod known;
+mod setup;
 mod snapshot;
 mod state;
+mod tasks;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use kingcdn_config::clock::Clock;
-use kingcdn_config::{Config, HealthCheck, HealthPolicy};
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use kingcdn_config::clock::{Clock, Timestamp};
+use kingcdn_config::{Config, Dns, HealthPolicy};
 use tracing::{info, warn};
 
 pub(crate) use check::CheckError;
+pub(crate) use known::{Known, Terms};
+pub(crate) use setup::groups;
+use setup::{machines, of_before, targets, work};
 pub(crate) use snapshot::{Family, Snapshot};
 pub(crate) use state::{Health, Machine, Thresholds};
 
-use crate::fleet::{self, Change, Figures, History, Report, What};
+use crate::fleet::{self, Change, Figures, History, Report, What, Wish, Wishes};
 use crate::record::Metrics;
-use crate::steering::{EdgeIndex, Standing};
+use crate::steering::{EdgeIndex, Groups, Limits, Share, Standing};
 
-/// Share of the interval by which checks are put off at random, so that name servers and edges
-/// don't fall into step.
-const JITTER: f64 = 0.1;
-
-/// From the start of one look at an edge's `/status` to the start of the next.
-const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-/// A look without an answer by then has failed.
-const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A document is believed for so long.
-const REPORT_LIFE: Duration = Duration::from_secs(30);
+/// A load that changed shows in an edge's figures, and these here, after so long.
+const LOAD_LAG: Duration = Duration::from_secs(15);
 
 /// An address of an edge, which is checked and answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +57,13 @@ pub(crate) struct Monitor {
     targets: Vec<Target>,
     /// One for each edge.
     tellers: Vec<Teller>,
-    /// One for each edge. Held for the time of a copy.
-    reports: Mutex<Vec<Report>>,
+    terms: Terms,
+    /// Held for the time of a comparison or a copy.
+    known: Mutex<Known>,
     history: Arc<History>,
-    /// One for each target. Held for the time of a comparison or a copy.
-    machines: Mutex<Vec<Machine>>,
+    wishes: Arc<Wishes>,
+    /// Where wishes are kept.
+    state: Option<PathBuf>,
     snapshot: ArcSwap<Snapshot>,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -74,42 +73,44 @@ impl Monitor {
     /// The checks of a configuration. What `before` knows of edges that stay as they are is kept.
     pub(crate) fn new(
         config: &Config,
-        policy: &HealthPolicy,
+        dns: &Dns,
+        groups: Arc<Groups>,
         clock: Clock,
         metrics: Arc<Metrics>,
         before: Option<&Self>,
     ) -> Self {
+        let policy = &dns.health;
         let targets = targets(config);
+        let tellers: Vec<Teller> = config.edges.iter().map(Teller::of).collect();
+        let wishes = before.map_or_else(
+            || Arc::new(Wishes::load(dns.state.as_deref())),
+            |before| Arc::clone(&before.wishes),
+        );
+        let terms = Terms {
+            groups,
+            capacities: config.edges.iter().map(|edge| work(&edge.capacity)).collect(),
+            limits: Limits { soft: dns.shedding.soft, hard: dns.shedding.hard },
+            settle: dns.ttl + LOAD_LAG,
+        };
         let now = clock.now();
-        let known: Vec<(Target, Machine)> = before
-            .filter(|before| before.policy.check == policy.check)
-            .map(|before| before.targets.iter().cloned().zip(before.machines()).collect())
-            .unwrap_or_default();
-        let machine = |target: &Target| {
-            let same = |(known, _): &&(Target, Machine)| {
-                known.name == target.name && known.service == target.service
-            };
-            let known = known.iter().find(same).map(|(_, machine)| machine.clone());
-            known.unwrap_or_else(|| match policy.check {
-                HealthCheck::None => Machine::always_up(now),
-                HealthCheck::Http | HealthCheck::Tcp => Machine::new(now),
-            })
+        let known = Known {
+            machines: machines(&targets, policy, before, now),
+            reports: of_before(before, &tellers, |known| &known.reports),
+            sheds: of_before(before, &tellers, |known| &known.sheds),
+            wishes: tellers.iter().map(|teller| wishes.of(&teller.name)).collect(),
+            changed: before.and_then(|before| before.known().changed),
+            looked: now,
         };
-        let machines: Vec<Machine> = targets.iter().map(machine).collect();
-        let snapshot = Snapshot::new(config.edges.len(), &targets, &machines);
-        let teller = |edge: &kingcdn_config::Edge| Teller {
-            name: edge.name.as_str().into(),
-            admin: edge.admin,
-        };
-        let tellers: Vec<Teller> = config.edges.iter().map(teller).collect();
-        let reports = tellers.iter().map(|teller| before.and_then(|b| b.report_of(teller)));
+        let snapshot = known.snapshot(&terms, &targets, now);
         let monitor = Self {
             policy: policy.clone(),
             targets,
-            reports: Mutex::new(reports.map(Option::unwrap_or_default).collect()),
             tellers,
+            terms,
+            known: Mutex::new(known),
             history: before.map(|before| Arc::clone(&before.history)).unwrap_or_default(),
-            machines: Mutex::new(machines),
+            wishes,
+            state: dns.state.clone(),
             snapshot: ArcSwap::from_pointee(snapshot),
             clock,
             metrics,
@@ -128,24 +129,19 @@ impl Monitor {
         &self.targets
     }
 
-    /// The state of every target, in their order.
-    pub(crate) fn machines(&self) -> Vec<Machine> {
-        self.machines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What is known.
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What every edge says of itself, by edge: nothing that is old.
-    pub(crate) fn reports(&self) -> Vec<Report> {
-        let now = self.clock.now();
-        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for report in &mut reports {
-            report.last.take_if(|(at, _)| now.since(*at) > REPORT_LIFE);
-        }
-        reports
+    /// What never changes.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
     }
 
-    fn report_of(&self, teller: &Teller) -> Option<Report> {
-        let index = self.tellers.iter().position(|known| known == teller)?;
-        self.reports().into_iter().nth(index)
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// What happened lately.
@@ -153,77 +149,70 @@ impl Monitor {
         &self.history
     }
 
-    /// Starts a task for each target and for each edge; they end with the set.
-    pub(crate) fn watch(self: &Arc<Self>) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
-        for index in 0..self.tellers.len() {
-            tasks.spawn(Arc::clone(self).listen_to(index));
-        }
-        if self.policy.check != HealthCheck::None {
-            for index in 0..self.targets.len() {
-                tasks.spawn(Arc::clone(self).watch_one(index));
-            }
-        }
-        tasks
-    }
-
-    /// Checks one target for ever. From start to start of its checks it is an interval, however
-    /// long they take; one that takes an interval has failed, so that at most one is under way.
-    async fn watch_one(self: Arc<Self>, index: usize) {
-        let Some(target) = self.targets.get(index) else { return };
-        let limit = self.policy.timeout.min(self.policy.interval);
-        let mut ticks = interval(self.policy.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first check at once; one that is known from before waits its turn.
-        ticks.tick().await;
-        let mut wait = self.machines().get(index).is_some_and(|machine| !machine.is_new());
-        for round in 0_u64.. {
-            if wait {
-                sleep(self.jitter(self.policy.interval, index, round)).await;
-            }
-            let result = check::check(self.policy.check, target.service, limit).await;
-            self.observe(index, result);
-            ticks.tick().await;
-            wait = true;
+    /// Takes what an edge says of itself.
+    pub(crate) fn told(&self, edge: usize, told: Result<Figures, fleet::FetchError>) {
+        let now = self.clock.now();
+        let mut known = self.known();
+        let Some(report) = known.reports.get_mut(edge) else { return };
+        match told {
+            Ok(figures) => *report = Report { last: Some((now, figures)), error: None },
+            Err(error) => report.error = Some(error),
         }
     }
 
-    /// Looks at what one edge says of itself, for ever. That it says nothing means nothing.
-    async fn listen_to(self: Arc<Self>, index: usize) {
-        let Some(teller) = self.tellers.get(index) else { return };
-        if teller.admin.port() == 0 {
-            return;
+    /// Thinks of shedding, and of what has become old.
+    pub(crate) fn tick(&self) {
+        let now = self.clock.now();
+        let mut known = self.known();
+        let before = known.sheds.clone();
+        known.shed(&self.terms, now);
+        for ((index, teller), before) in self.tellers.iter().enumerate().zip(before) {
+            let share = known.sheds.get(index).map_or(0.0, |shed| shed.share);
+            let Some(what) = turn(Share::of(before.share), Share::of(share)) else { continue };
+            let load = known.load(index, &self.terms, now);
+            let reason = load.map(|load| format!("at {:.0}% of its capacity", load * 100.0));
+            info!(edge = %teller.name, reason, "edge {}", what.as_str());
+            let (edge, address) = (teller.name.to_string(), None);
+            self.history.add(Change { at: now, edge, address, what, reason });
         }
-        let mut ticks = interval(REPORT_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for round in 0_u64.. {
-            ticks.tick().await;
-            if round > 0 {
-                sleep(self.jitter(REPORT_INTERVAL, index, round)).await;
-            }
-            let told = fleet::fetch(&teller.name, teller.admin, REPORT_TIMEOUT).await;
-            let now = self.clock.now();
-            let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(report) = reports.get_mut(index) else { return };
-            match told {
-                Ok(status) => {
-                    let last = Some((now, Figures::from(status)));
-                    *report = Report { last, error: None };
-                }
-                Err(error) => report.error = Some(error),
-            }
+        for (teller, shed) in self.tellers.iter().zip(&known.sheds) {
+            self.metrics.shed(&teller.name, shed.share);
         }
+        self.publish(&known, now);
     }
 
-    /// Up to a tenth of an interval, evenly spread over targets and rounds.
-    fn jitter(&self, interval: Duration, index: usize, round: u64) -> Duration {
-        // Fibonacci hashing: the golden ratio's multiples fill a circle evenly.
-        let salt = self.clock.now().as_millis().unsigned_abs();
-        let spread = (index as u64 + 1).wrapping_add(round).wrapping_add(salt);
-        let hash = spread.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        #[allow(clippy::cast_precision_loss)] // 32 bits.
-        let share = hash as f64 / f64::from(u32::MAX);
-        interval.mul_f64(JITTER * share)
+    /// Takes what the operator wants of the edges whose names fit a pattern, and writes it down;
+    /// their names.
+    pub(crate) fn wish(&self, pattern: &str, wish: Wish) -> (Vec<&str>, std::io::Result<()>) {
+        let fitting = self.tellers.iter().filter(|teller| fleet::fits(pattern, &teller.name));
+        let names: Vec<&str> = fitting.map(|teller| &*teller.name).collect();
+        let written = self.wishes.set(&names, wish, self.state.as_deref());
+        let now = self.clock.now();
+        let mut known = self.known();
+        for (index, teller) in self.tellers.iter().enumerate() {
+            let asked = self.wishes.of(&teller.name);
+            let Some(held) = known.wishes.get_mut(index) else { continue };
+            if std::mem::replace(held, asked) == asked {
+                continue;
+            }
+            known.changed = Some(now);
+            info!(edge = %teller.name, wish = asked.as_str(), "the operator set an edge");
+            let (edge, what) = (teller.name.to_string(), What::Wished(asked));
+            let reason = Some("the operator".to_owned());
+            self.history.add(Change { at: now, edge, address: None, what, reason });
+        }
+        self.publish(&known, now);
+        (names, written)
+    }
+
+    /// Publishes the fleet, if it is another. The lock is held, so that no older fleet takes the
+    /// place of a newer one, nor its gauges.
+    fn publish(&self, known: &Known, now: Timestamp) {
+        let snapshot = known.snapshot(&self.terms, &self.targets, now);
+        if snapshot != **self.snapshot.load() {
+            self.snapshot.store(Arc::new(snapshot));
+            self.gauge();
+        }
     }
 
     /// Takes a result; where it turns a target, says so and publishes the fleet anew.
@@ -234,10 +223,15 @@ impl Monitor {
         let now = self.clock.now();
         self.metrics.checked(result.is_ok());
         {
-            let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(machine) = machines.get_mut(index) else { return };
+            let mut known = self.known();
+            let Some(machine) = known.machines.get_mut(index) else { return };
+            let first = machine.health() == Health::Unchecked;
             let turned = machine.observe(result, now, thresholds);
             if let Some(health) = turned {
+                // That all is well at the start is no change.
+                if !(first && health == Health::Up) {
+                    known.changed = Some(now);
+                }
                 self.history.add(Change {
                     at: now,
                     edge: target.name.to_string(),
@@ -256,11 +250,7 @@ impl Monitor {
                     warn!(edge = %target.name, address = %target.service, reason, "edge is down");
                 }
             }
-            // Within the lock, so that no older fleet takes the place of a newer one, nor its
-            // gauges.
-            let snapshot = Snapshot::new(self.tellers.len(), &self.targets, &machines);
-            self.snapshot.store(Arc::new(snapshot));
-            self.gauge();
+            self.publish(&known, now);
         }
         self.metrics.turned();
     }
@@ -276,18 +266,13 @@ impl Monitor {
     }
 }
 
-/// Every address of every edge, on the port of the edge's first listener.
-fn targets(config: &Config) -> Vec<Target> {
-    let edges = config.edges.iter().zip(0..);
-    edges
-        .flat_map(|(edge, index)| {
-            let name: Arc<str> = edge.name.as_str().into();
-            let port = edge.listen.first().map_or(80, SocketAddr::port);
-            edge.addresses.iter().map(move |address| Target {
-                edge: index,
-                name: Arc::clone(&name),
-                service: SocketAddr::new(*address, port),
-            })
-        })
-        .collect()
+/// What it means that an edge's share became another.
+fn turn(before: Share, now: Share) -> Option<What> {
+    match (before, now) {
+        _ if before == now => None,
+        (_, Share::ALL) => Some(What::ShedsAll),
+        (_, Share(0)) => Some(What::ShedsNothing),
+        (Share(0), _) => Some(What::Sheds),
+        _ => None,
+    }
 }

@@ -1,6 +1,6 @@
 //! A query's journey, from a packet to the packet that answers it, and its record.
 
-mod steer;
+pub(crate) mod steer;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RData};
 use kingcdn_config::clock::{Clock, Timestamp};
 
 use crate::answer::{Answer, Steered};
@@ -23,9 +24,10 @@ use crate::limits::Limiter;
 use crate::locate;
 use crate::ready::{Addresses, Found};
 use crate::record::{Limited, Metrics, Tally, Transport};
+use crate::steering::Picks;
 use crate::world::World;
-use crate::zone::{End, resolve};
-use steer::{Steering, steer};
+use crate::zone::{End, Found as Resolved, resolve};
+use steer::{Client, Steering, steer};
 
 /// Answers queries, from whatever world there is at the moment.
 #[derive(Clone)]
@@ -161,13 +163,13 @@ impl Turn<'_> {
         let (sent, addresses, scope, steering) = match world.ready.find(&world.zones, question)? {
             Found::Whole(sent) => (sent, None, 0, None),
             Found::Steered { site, aliases, owner, no_address } => {
-                let client = self.client(query, from);
-                match steer(world, &self.fleet, client, question.rtype, site) {
+                let client = self.client(query, question, from, true);
+                match steer(world, &self.fleet, client, site) {
                     (Steered::To { addresses, ttl, scope }, steering) => {
                         (aliases, Some(Addresses { addresses, ttl, owner }), scope, steering)
                     }
                     (Steered::NoAddress, steering) => (no_address, None, 0, steering),
-                    (Steered::AllDown, _) => return None,
+                    (Steered::AllDown | Steered::Fallback { .. }, _) => return None,
                 }
             }
         };
@@ -204,17 +206,28 @@ impl Turn<'_> {
         }
         let found = resolve(&world.zones, &question.key, question.rtype);
         let (steered, steering) = match found.end {
-            End::Steered(site, _) => {
-                let client = self.client(query, from);
-                steer(world, &self.fleet, client, question.rtype, site)
+            End::Steered(site, zone) => {
+                let may_alias = !leads_to(&found, &question.key.name(), &zone.negative.name);
+                let client = self.client(query, question, from, may_alias);
+                steer(world, &self.fleet, client, site)
             }
             _ => (Steered::NoAddress, None),
         };
         (Answer::new(&question.key.name(), &found, steered), steering)
     }
 
-    fn client(&self, query: &Query<'_>, from: IpAddr) -> (IpAddr, u8) {
-        locate::client(query.edns.as_ref().and_then(|edns| edns.subnet.as_ref()), from)
+    fn client(
+        &self,
+        query: &Query<'_>,
+        question: &Question,
+        from: IpAddr,
+        may_alias: bool,
+    ) -> Client {
+        let subnet = query.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
+        let (address, known) = locate::client(subnet, from);
+        // Resolvers don't choose their numbers twice (RFC 5452 section 4.3).
+        let salt = u16::from_be_bytes(query.id);
+        Client { address, known, rtype: question.rtype, salt, may_alias }
     }
 
     /// One record a query.
@@ -229,10 +242,11 @@ impl Turn<'_> {
         if outcome.truncated {
             self.tally.truncated();
         }
-        if let Some(Steering { site, edge, by }) = outcome.steering {
-            self.tally.steered(site, edge, by);
+        if let Some(Steering { site, picks, by }) = &outcome.steering {
+            let edges = picks.as_ref().map_or(&[][..], Picks::edges);
+            self.tally.steered(*site, edges, *by);
         }
-        let steering = outcome.steering;
+        let steering = outcome.steering.as_ref();
         let sampled = self.tally.sample(self.world.protocol.log_one_in);
         // A macro, because the level of an event is a constant.
         macro_rules! tell {
@@ -246,7 +260,9 @@ impl Turn<'_> {
                     refused = question.err().map(display),
                     subnet = subnet.map(|s| display(format!("{}/{}", s.address, s.source))),
                     rcode = ?outcome.code,
-                    edge = steering.and_then(|s| s.edge).map(|edge| self.world.edge(edge)),
+                    edge = steering
+                        .and_then(|s| s.picks.as_ref()?.edges().first().copied())
+                        .map(|edge| self.world.edge(edge)),
                     by = steering.map(|s| tracing::field::debug(s.by)),
                     scope = outcome.scope,
                     truncated = outcome.truncated,
@@ -271,4 +287,12 @@ fn refused(query: &Query<'_>, limited: Limited, out: &mut Vec<u8>) -> Option<Out
     };
     bare(query, &Head { code, truncated, ..Head::default() }, out);
     Some(Outcome { code, steering: None, scope: 0, truncated })
+}
+
+/// Whether a question for the name `asked` ends at the name `end`.
+fn leads_to(found: &Resolved<'_>, asked: &Name, end: &Name) -> bool {
+    match found.aliases.last().map(|alias| &alias.data) {
+        Some(RData::CNAME(target)) => target.0 == *end,
+        _ => asked == end,
+    }
 }

@@ -45,6 +45,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use cookies::Cookies;
+use fleet::Wish;
 pub use fleet::region;
 use journey::Journey;
 use record::Metrics;
@@ -117,6 +118,25 @@ pub enum ReloadError {
     Zones(Vec<ZoneError>),
 }
 
+/// Why what the operator wants isn't done, or not for long.
+#[derive(Debug, Error)]
+pub enum WishError {
+    /// Nothing that can be wanted.
+    #[error("`{0}` is nothing that an edge can be: say `drain`, `down` or `auto`")]
+    Unknown(String),
+    /// No edge has such a name.
+    #[error("no edge is called `{0}`")]
+    NoEdge(String),
+    /// It holds, but only until a restart.
+    #[error("{} set, but only until the next start: the state file can't be written: {source}", .names.join(", "))]
+    Unwritten {
+        /// The edges.
+        names: Vec<String>,
+        /// Why.
+        source: io::Error,
+    },
+}
+
 /// Reads the zones and the location database of a configuration, which serves nothing if it has no
 /// `[dns]`.
 ///
@@ -124,7 +144,7 @@ pub enum ReloadError {
 ///
 /// Everything that is wrong with them: the first fault of each zone, and of the database.
 pub fn check(config: &Config) -> Result<(), Vec<ZoneError>> {
-    Parts::of(config).map_or(Ok(()), |parts| parts.read().map(drop))
+    Parts::of(config).map_or(Ok(()), |parts| parts.read(&health::groups(config)).map(drop))
 }
 
 impl Dns {
@@ -221,13 +241,16 @@ impl Dns {
             World::build(parts, self.clock.clone(), &self.metrics, Some(&before))
                 .map_err(ReloadError::Zones)
         });
-        self.metrics.reloaded(built.is_ok());
         let world = Arc::new(built?);
         self.tasks().checks = world.monitor.watch();
         self.world.store(Arc::clone(&world));
         for gone in before.edges().filter(|edge| !world.edges().any(|stays| stays == *edge)) {
             self.metrics.edge_gone(gone);
         }
+        self.metrics.forget(
+            |name| world.sites().any(|site| site == name),
+            |name| world.edges().any(|edge| edge == name),
+        );
         Ok(())
     }
 
@@ -244,6 +267,31 @@ impl Dns {
     /// holds it. None the second time, and once the server stops.
     pub fn take_sockets(&self) -> Vec<OwnedFd> {
         std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes what the operator wants of edges: `auto`, `drain` or `down` for those whose names fit
+    /// the pattern, with `*` and `?`. It holds until it is taken back, across restarts too where the
+    /// configuration has a file for it. Their names.
+    ///
+    /// Writes a file: call it where blocking is allowed.
+    ///
+    /// # Errors
+    ///
+    /// If that is no wish or no edge's name, or couldn't be written; then it holds until a restart.
+    pub fn wish(&self, pattern: &str, wish: &str) -> Result<Vec<String>, WishError> {
+        let wish = Wish::parse(wish).ok_or_else(|| WishError::Unknown(wish.to_owned()))?;
+        // No configuration takes the place of this one meanwhile.
+        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let world = self.world.load_full();
+        let (names, written) = world.monitor.wish(pattern, wish);
+        if names.is_empty() {
+            return Err(WishError::NoEdge(pattern.to_owned()));
+        }
+        let names: Vec<String> = names.into_iter().map(ToOwned::to_owned).collect();
+        match written {
+            Ok(()) => Ok(names),
+            Err(source) => Err(WishError::Unwritten { names, source }),
+        }
     }
 
     /// Whether it answers: all listeners run, and it isn't stopping.

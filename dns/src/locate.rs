@@ -10,8 +10,8 @@ use std::path::Path;
 use kingcdn_config::{Config, Dns, Geoip, Label, Location, NetworkTarget};
 
 use crate::decode::Subnet;
-use crate::geo::{self, GeoError, Origin};
-use crate::steering::{Map, MapBuilder, Placement, Point};
+use crate::geo::{self, GeoError, Origin, Rules};
+use crate::steering::{Groups, Map, MapBuilder, Placement, Point};
 use crate::zone::{Fault, ZoneError};
 
 /// Whose place counts, and how many bits of the address are known: the client's, where the resolver
@@ -29,18 +29,27 @@ pub(crate) fn client(subnet: Option<&Subnet>, resolver: IpAddr) -> (IpAddr, u8) 
 
 /// Compiles the map of a configuration, and says whose locations are in it. Reads the whole
 /// database.
-pub(crate) fn compile(config: &Config, dns: &Dns) -> Result<(Map, Origin), ZoneError> {
-    let edges: Vec<Point> = config.edges.iter().map(|edge| point(edge.location)).collect();
-    let networks =
-        dns.networks.iter().map(|network| (network.prefix, placement(config, &network.target)));
+pub(crate) fn compile(
+    config: &Config,
+    dns: &Dns,
+    groups: &Groups,
+) -> Result<(Map, Origin), ZoneError> {
+    let placement = |target| placement(config, groups, target);
+    let networks = dns.networks.iter().map(|network| (network.prefix, placement(&network.target)));
+    let rules: Rules = dns
+        .rules
+        .iter()
+        .flat_map(|rule| rule.regions.iter().map(|region| (*region, placement(&rule.target))))
+        .collect();
     // Where no database is to blame, the configuration is.
     let file = match &dns.geoip {
         Geoip::File(file) => file,
         Geoip::Embedded | Geoip::None => Path::new("[[edge]]"),
     };
     let fault = |error| ZoneError { file: file.to_owned(), line: None, fault: fault(error) };
-    let mut map = MapBuilder::new(&edges, networks).map_err(|error| fault(error.into()))?;
-    let origin = geo::fill(&dns.geoip, &mut map).map_err(fault)?;
+    let mut map =
+        MapBuilder::new(groups.places(), networks).map_err(|error| fault(error.into()))?;
+    let origin = geo::fill(&dns.geoip, &rules, &mut map).map_err(fault)?;
     Ok((map.build(), origin))
 }
 
@@ -51,14 +60,15 @@ fn fault(error: GeoError) -> Fault {
     }
 }
 
-fn placement(config: &Config, target: &NetworkTarget) -> Placement {
+fn placement(config: &Config, groups: &Groups, target: &NetworkTarget) -> Placement {
     match target {
         NetworkTarget::Location(place) => Placement::Near(point(*place)),
         NetworkTarget::Edges(names) => {
             // The configuration knows every name that it names.
             let index = |name: &Label| config.edges.iter().position(|edge| edge.name == *name);
             let indices = names.iter().filter_map(index);
-            Placement::Order(indices.filter_map(|index| index.try_into().ok()).collect())
+            let single = |index: usize| groups.single(index.try_into().ok()?);
+            Placement::Order(indices.filter_map(single).collect())
         }
     }
 }

@@ -10,8 +10,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
 };
 pub(crate) use tally::Tally;
 
@@ -59,8 +59,11 @@ pub(crate) enum Transport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
     Network,
+    Rule,
     Geo,
     Default,
+    /// A better edge had too much to do.
+    Shed,
     AllDown,
 }
 
@@ -75,13 +78,22 @@ pub(crate) enum Limited {
     Dropped,
 }
 
+/// As metrics and people call them.
+const DECISIONS: [&str; 6] = ["network", "rule", "geo", "default", "shed", "all-down"];
+
+impl Decision {
+    pub(crate) fn as_str(self) -> &'static str {
+        DECISIONS[self as usize]
+    }
+}
+
 /// Every metric of the name server.
 pub(crate) struct Metrics {
     queries: IntCounterVec,
     /// By transport, type and code, each looked up when first needed.
     queries_by: Box<[OnceLock<IntCounter>]>,
     answers: IntCounterVec,
-    decisions: [IntCounter; 4],
+    decisions: [IntCounter; 6],
     silences: [IntCounter; 2],
     limited: [IntCounter; 3],
     refused_connections: IntCounter,
@@ -96,7 +108,7 @@ pub(crate) struct Metrics {
     map_bytes: IntGauge,
     map_seconds: Gauge,
     zones: IntGauge,
-    reloads: IntCounterVec,
+    shed: GaugeVec,
     connections: IntGauge,
 }
 
@@ -133,6 +145,10 @@ impl Metrics {
             "kingcdn_dns_query_seconds",
             "Time from a batch of queries read to its answers ready",
         );
+        let shed = Opts::new(
+            "kingcdn_dns_edge_shed",
+            "Share of its networks that an edge with too much to do gives up, 0 to 1",
+        );
         let edge_up = Opts::new("kingcdn_edge_up", "Whether clients can be sent to an edge");
         Ok(Arc::new(Self {
             queries: counters(
@@ -148,7 +164,7 @@ impl Metrics {
                 "Steered answers by site and edge",
                 &["site", "edge"],
             )?,
-            decisions: ["network", "geo", "default", "all-down"].map(decision),
+            decisions: DECISIONS.map(decision),
             silences: ["short", "response"].map(|why| silences.with_label_values(&[why])),
             limited: ["badcookie", "slipped", "dropped"]
                 .map(|action| limited.with_label_values(&[action])),
@@ -179,11 +195,7 @@ impl Metrics {
                 Gauge::new("kingcdn_dns_map_build_seconds", "Time that the steering map took")?,
             )?,
             zones: gauge("kingcdn_dns_zones", "Zones that are served")?,
-            reloads: counters(
-                "kingcdn_dns_reloads_total",
-                "Configurations taken over or refused",
-                &["result"],
-            )?,
+            shed: registered(registry, GaugeVec::new(shed, &["edge"])?)?,
             connections: gauge("kingcdn_dns_tcp_connections", "TCP connections open")?,
         }))
     }
@@ -261,10 +273,32 @@ impl Metrics {
         self.edge_up.with_label_values(&[edge]).set(i64::from(up));
     }
 
-    /// Forgets an edge that is no more.
+    /// The share of its networks that an edge gives up.
+    pub(crate) fn shed(&self, edge: &str, share: f64) {
+        self.shed.with_label_values(&[edge]).set(share);
+    }
+
+    /// Forgets edges and sites that are no more: those for which neither says that it is known.
+    pub(crate) fn forget(&self, site: impl Fn(&str) -> bool, edge: impl Fn(&str) -> bool) {
+        for family in self.answers.collect() {
+            for metric in family.get_metric() {
+                let value = |name: &str| {
+                    let label = metric.get_label().iter().find(|label| label.name() == name);
+                    label.map_or("", |label| label.value())
+                };
+                if !site(value("site")) || !edge(value("edge")) {
+                    // Unknown is as good as gone.
+                    let _gone = self.answers.remove_label_values(&[value("site"), value("edge")]);
+                }
+            }
+        }
+    }
+
+    /// Forgets the gauges of an edge that is no more.
     pub(crate) fn edge_gone(&self, edge: &str) {
         // Unknown is as good as gone.
-        let _forgotten = self.edge_up.remove_label_values(&[edge]);
+        let _up = self.edge_up.remove_label_values(&[edge]);
+        let _shed = self.shed.remove_label_values(&[edge]);
     }
 
     pub(crate) fn world(&self, zones: usize, ranges: usize, bytes: usize, took: Duration) {
@@ -273,11 +307,6 @@ impl Metrics {
         self.map_ranges.set(size(ranges));
         self.map_bytes.set(size(bytes));
         self.map_seconds.set(took.as_secs_f64());
-    }
-
-    pub(crate) fn reloaded(&self, ok: bool) {
-        let result = if ok { "ok" } else { "refused" };
-        self.reloads.with_label_values(&[result]).inc();
     }
 
     /// Counts a TCP connection for as long as the guard lives.

@@ -21,6 +21,8 @@ pub(crate) struct Status<'w> {
     zones: usize,
     map: MapStatus,
     geoip: &'w Origin,
+    /// Whether answers are short-lived, because edges come and go.
+    degraded: bool,
     edges: Vec<EdgeState<'w>>,
     /// The latest first.
     changes: Vec<ChangeStatus>,
@@ -52,6 +54,7 @@ impl<'w> Status<'w> {
             zones: world.zones.len(),
             map: MapStatus { ranges: world.map.ranges(), bytes: world.map.bytes() },
             geoip: &world.origin,
+            degraded: world.monitor.fleet().degraded,
             edges: edges::states(world, metrics),
             changes: world.monitor.history().changes().into_iter().map(Into::into).collect(),
             regions: regions::regions(world),

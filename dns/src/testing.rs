@@ -17,6 +17,11 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         admin: "127.0.0.1:0".parse().unwrap(),
         ttl: Duration::from_secs(30),
+        ttl_min: Duration::from_secs(10),
+        ttl_max: Duration::from_secs(300),
+        state: None,
+        shedding: Shedding::default(),
+        rules: Vec::new(),
         geoip: Geoip::None,
         health: HealthPolicy {
             check: HealthCheck::None,
@@ -77,6 +82,8 @@ pub(crate) fn edge(name: &str, latitude: f64, longitude: f64, address: &str) -> 
         name: Label::parse(name).unwrap(),
         location: Location::new(latitude, longitude).unwrap(),
         addresses: vec![address],
+        weight: 1,
+        capacity: Capacity::default(),
         listen: vec![(address, 8080).into()],
         admin: (address, 9180).into(),
         cache: CachePolicy { memory_bytes: 1 << 20, disk: None, eviction: Eviction::Lfu },
@@ -102,6 +109,7 @@ pub(crate) fn site(name: &str, hosts: &[&str]) -> Site {
         hosts: hosts.iter().map(|host| DomainName::parse(host).unwrap()).collect(),
         origins: Vec::new(),
         upgrade: Vec::new(),
+        dns: SiteDns::default(),
         key: SiteKey::default(),
         cache: SiteCache::default(),
         upstream: Upstream {

@@ -2,18 +2,20 @@
 //! never changed but for the health of its edges.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use hickory_proto::rr::Name;
 use kingcdn_config::clock::{Clock, Stopwatch};
-use kingcdn_config::{AllDown, Cdn, Config, Dns, Protocol};
+use kingcdn_config::{AllDown, Cdn, Config, Dns, Protocol, SiteAllDown};
 use prometheus::IntCounter;
 
 use crate::chaos;
 use crate::geo::Origin;
-use crate::health::Monitor;
+use crate::health::{self, Monitor};
 use crate::locate;
 use crate::ready::Ready;
 use crate::record::Metrics;
-use crate::steering::{self, EdgeIndex, Map, Point};
+use crate::steering::{self, EdgeIndex, Groups, Map, Point, seed};
 use crate::zone::{self, SiteIndex, ZoneError, Zones};
 
 /// What a query is answered from.
@@ -25,9 +27,10 @@ pub(crate) struct World {
     /// Whose locations are in the map.
     pub(crate) origin: Origin,
     pub(crate) monitor: Arc<Monitor>,
-    /// TTL of steered answers in seconds.
-    pub(crate) ttl: u32,
-    pub(crate) all_down: steering::AllDown,
+    /// What of the configuration chooses edges.
+    pub(crate) dns: Dns,
+    /// TTL of steered answers in seconds while edges come and go.
+    pub(crate) ttl_min: u32,
     pub(crate) protocol: Protocol,
     /// What we call ourselves.
     pub(crate) identity: Option<Arc<[u8]>>,
@@ -39,9 +42,24 @@ pub(crate) struct World {
 
 struct Site {
     name: Box<str>,
+    policy: Policy,
     /// Counters of its answers by edge. Most sites of a large CDN never see most edges, so nothing
     /// is made before it is needed.
     answers: OnceLock<Box<[OnceLock<IntCounter>]>>,
+}
+
+/// How DNS answers for a site.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    /// The site's number in choices.
+    pub(crate) seed: u64,
+    /// TTL of its answers in seconds.
+    pub(crate) ttl: u32,
+    /// How many edges an answer names.
+    pub(crate) answers: usize,
+    pub(crate) all_down: steering::AllDown,
+    /// Where clients are led while every edge is down, instead of failing.
+    pub(crate) fallback: Option<Name>,
 }
 
 /// The parts of a configuration that a name server needs.
@@ -59,9 +77,9 @@ impl<'c> Parts<'c> {
     }
 
     /// Reads zones and database: all that can be wrong with them.
-    pub(crate) fn read(self) -> Result<(Zones, (Map, Origin)), Vec<ZoneError>> {
+    pub(crate) fn read(self, groups: &Groups) -> Result<(Zones, (Map, Origin)), Vec<ZoneError>> {
         let zones = zone::load(self.config, self.cdn, self.dns);
-        let map = locate::compile(self.config, self.dns);
+        let map = locate::compile(self.config, self.dns, groups);
         match (zones, map) {
             (Ok(zones), Ok(map)) => Ok((zones, map)),
             (Err(mut errors), Err(error)) => {
@@ -83,35 +101,48 @@ impl World {
         before: Option<&Self>,
     ) -> Result<Self, Vec<ZoneError>> {
         let started = Stopwatch::start();
-        let (zones, (map, origin)) = parts.read()?;
+        let groups = Arc::new(health::groups(parts.config));
+        let (zones, (map, origin)) = parts.read(&groups)?;
         metrics.world(zones.len(), map.ranges(), map.bytes(), started.elapsed());
         let config = parts.config;
         let edges: Box<[Box<str>]> = config.edges.iter().map(|e| e.name.as_str().into()).collect();
         let site = |site: &kingcdn_config::Site| Site {
             name: site.name.as_str().into(),
+            policy: Policy::of(site, parts.dns),
             answers: OnceLock::new(),
         };
         let sites = config.sites.iter().map(site).collect();
-        let health = &parts.dns.health;
         let before = before.map(|world| &*world.monitor);
-        let monitor = Monitor::new(config, health, clock, Arc::clone(metrics), before);
+        let monitor = Monitor::new(config, parts.dns, groups, clock, Arc::clone(metrics), before);
         Ok(Self {
             ready: Ready::new(&zones),
             zones,
             map,
             origin,
             monitor: Arc::new(monitor),
-            ttl: u32::try_from(parts.dns.ttl.as_secs()).unwrap_or(u32::MAX),
-            all_down: match health.all_down {
-                AllDown::Every => steering::AllDown::Every,
-                AllDown::Fail => steering::AllDown::Fail,
-            },
+            dns: parts.dns.clone(),
+            ttl_min: ttl(parts.dns.ttl_min),
             identity: chaos::identity(parts.dns.protocol.identity.as_ref()).map(Arc::from),
             protocol: parts.dns.protocol.clone(),
             edges,
             places: config.edges.iter().map(|edge| locate::point(edge.location)).collect(),
             sites,
         })
+    }
+
+    /// How DNS answers for a site.
+    pub(crate) fn policy(&self, site: SiteIndex) -> Option<&Policy> {
+        self.sites.get(site).map(|site| &site.policy)
+    }
+
+    /// A site's name.
+    pub(crate) fn site(&self, site: SiteIndex) -> &str {
+        self.sites.get(site).map_or("", |site| &site.name)
+    }
+
+    /// Every site's name.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &str> {
+        self.sites.iter().map(|site| &*site.name)
     }
 
     /// An edge's name.
@@ -123,11 +154,6 @@ impl World {
     pub(crate) fn place(&self, edge: EdgeIndex) -> Point {
         let nowhere = Point { latitude: 0.0, longitude: 0.0 };
         self.places.get(usize::from(edge)).copied().unwrap_or(nowhere)
-    }
-
-    /// Where every edge is, in the default order.
-    pub(crate) fn places(&self) -> &[Point] {
-        &self.places
     }
 
     /// Every edge's name, in the default order.
@@ -143,4 +169,30 @@ impl World {
             counter.get_or_init(|| metrics.answers(&site.name, self.edge(edge))).inc_by(count);
         }
     }
+}
+
+impl Policy {
+    fn of(site: &kingcdn_config::Site, dns: &Dns) -> Self {
+        let (all_down, fallback) = match (&site.dns.all_down, dns.health.all_down) {
+            (Some(SiteAllDown::Every), _) | (None, AllDown::Every) => {
+                (steering::AllDown::Every, None)
+            }
+            (Some(SiteAllDown::Fail), _) | (None, AllDown::Fail) => (steering::AllDown::Fail, None),
+            (Some(SiteAllDown::Alias(name)), _) => {
+                (steering::AllDown::Fail, Name::from_ascii(format!("{name}.")).ok())
+            }
+        };
+        Self {
+            seed: seed(site.name.as_str()),
+            ttl: ttl(site.dns.ttl.unwrap_or(dns.ttl)),
+            answers: site.dns.answers,
+            all_down,
+            fallback,
+        }
+    }
+}
+
+/// Seconds, as many as a TTL can tell.
+fn ttl(ttl: Duration) -> u32 {
+    u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)
 }

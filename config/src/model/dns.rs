@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::{Rule, Shedding};
 use crate::{DomainName, Label, Location, Protocol};
 
 /// `[dns]`: the name servers.
@@ -18,6 +19,14 @@ pub struct Dns {
     pub admin: SocketAddr,
     /// Time to live of steered answers.
     pub ttl: Duration,
+    /// What it is while edges come and go. At most `ttl`.
+    pub ttl_min: Duration,
+    /// The longest that a site may want. At least `ttl`.
+    pub ttl_max: Duration,
+    /// Where the states of edges are kept that the operator sets at run time.
+    pub state: Option<PathBuf>,
+    /// When edges give up clients.
+    pub shedding: Shedding,
     /// What says where networks are.
     pub geoip: Geoip,
     /// How edges are checked.
@@ -26,6 +35,8 @@ pub struct Dns {
     pub nameservers: Vec<NameServer>,
     /// The operator's own knowledge of networks.
     pub networks: Vec<Network>,
+    /// Where clients are sent by country and continent, after networks and before distance.
+    pub rules: Vec<Rule>,
     /// Static zones.
     pub zones: Vec<Zone>,
     /// How they speak, whatever they say.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Capacity;
 use crate::{Label, Location};
 
 /// `[[edge]]`: one edge.
@@ -15,6 +16,10 @@ pub struct Edge {
     pub location: Location,
     /// What DNS answers for it.
     pub addresses: Vec<IpAddr>,
+    /// Its share of the clients among the edges of its place, 1 to 1000.
+    pub weight: u32,
+    /// What it can do, so that it can give up clients before it can't.
+    pub capacity: Capacity,
     /// Where it serves HTTP. An unspecified IPv6 address stands for IPv6 alone, so that
     /// `0.0.0.0` may stand beside it.
     pub listen: Vec<SocketAddr>,

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::SiteKey;
+use super::{SiteDns, SiteKey};
 use crate::{DomainName, FieldName, Label, OriginUrl, UpgradeProtocol};
 
 /// `[[site]]`: one site that the CDN serves.
@@ -19,6 +19,8 @@ pub struct Site {
     /// Protocols to which its clients may switch (RFC 9110 section 7.8). None: `Upgrade` goes no
     /// further than the edge.
     pub upgrade: Vec<UpgradeProtocol>,
+    /// How DNS answers for it.
+    pub dns: SiteDns,
     /// Which of its requests mean the same object.
     pub key: SiteKey,
     /// What may be done with its answers.

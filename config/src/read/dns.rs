@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{HOUR, Scope, admin, any_address, plain};
+use super::{HOUR, Scope, admin, any_address, plain, steering};
 use crate::Zone;
 use crate::check::{Claims, File, Node};
 use crate::reader::{Fault, Reader};
-use crate::values::{address, choice, count, domain_name, duration, ip, label, location, path};
-use crate::values::{prefix, seconds};
-use crate::{AllDown, Dns, Geoip, HealthCheck, HealthPolicy, NameServer, Network, NetworkTarget};
+use crate::values::{address, choice, count, domain_name, duration, ip, label, path, prefix};
+use crate::{AllDown, Dns, Geoip, HealthCheck, HealthPolicy, NameServer, Network};
 
 /// The usual port of name servers.
 const PORT: u16 = 53;
@@ -29,16 +28,28 @@ pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>
     let admin = admin(table, 9153);
     claims.nodes.push(Node::new("dns", "the name server", &listen, &admin));
     claims.has_nameserver = table.has("nameserver");
-    // A time to live is a number of seconds (RFC 1035 section 3.2.1).
-    let ttl = seconds(Duration::from_secs(1)..=24 * HOUR);
+    let ttls = steering::ttls(table, claims);
+    let rules = table.tables("rule", |table| steering::rule(table, claims));
+    let geoip = geoip(table, claims, scope);
+    claims.rules_need = match &geoip {
+        Geoip::File(_) => None,
+        Geoip::Embedded => Some("the database in the program knows places, and no countries"),
+        Geoip::None => Some("`geoip = \"none\"` knows no countries"),
+    };
+    let state = table.get("state", path);
     Dns {
         listen: plain(listen),
         admin: admin.into_inner(),
-        ttl: table.get_or("ttl", Duration::from_secs(30), ttl),
-        geoip: geoip(table, claims, scope),
+        ttl: ttls.ttl,
+        ttl_min: ttls.min,
+        ttl_max: ttls.max,
+        state: state.map(|file| scope.folder.join(file.into_inner())),
+        shedding: table.table("shedding", steering::shedding).unwrap_or_default(),
+        geoip,
         health: table.table("health", health).unwrap_or_else(default_health),
         nameservers,
         networks: table.tables("network", |table| network(table, claims)),
+        rules,
         zones: table.tables("zone", |table| zone(table, claims, scope)),
         protocol: super::protocol::protocol(table),
     }
@@ -109,31 +120,7 @@ fn nameserver(table: &mut Reader<'_>, claims: &mut Claims) -> Option<NameServer>
 fn network(table: &mut Reader<'_>, claims: &mut Claims) -> Option<Network> {
     let prefix = table.require("prefix", r#""192.0.2.0/24""#, prefix);
     claims.networks.extend(prefix.clone());
-    let place = table.get("location", location);
-    let edges = table.list("edges", r#""seoul""#, label);
-    claims.edges_named.extend(edges.iter().flatten().cloned());
-    match (table.has("location"), table.has("edges")) {
-        (false, false) => {
-            let fault = Fault {
-                message: "`[[dns.network]]` says neither `location` nor `edges`".to_owned(),
-                help: "add `location = [37.57, 126.98]` or `edges = [\"seoul\"]`".to_owned(),
-            };
-            table.fault(table.span(), "location", fault);
-        }
-        (true, true) => {
-            let fault = Fault {
-                message: "`[[dns.network]]` says both `location` and `edges`".to_owned(),
-                help: "keep one of them".to_owned(),
-            };
-            let (first, second) = (table.span_of("location"), table.span_of("edges"));
-            table.problem(second, "edges", fault, |p| p.related(first, "this is the other"));
-        }
-        _ => {}
-    }
-    let target = match edges {
-        Some(edges) => NetworkTarget::Edges(plain(edges)),
-        None => NetworkTarget::Location(place?.into_inner()),
-    };
+    let target = steering::target(table, claims, "[[dns.network]]")?;
     Some(Network { prefix: prefix?.into_inner(), target })
 }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{HOUR, Scope, admin, any_address, plain};
+use super::{HOUR, Scope, admin, any_address, plain, steering};
 use crate::check::{Claims, Node};
 use crate::reader::{Fault, Reader};
 use crate::report::Problem;
-use crate::values::size;
 use crate::values::{address, choice, duration, ip, label, location, memory_size, path, quantity};
+use crate::values::{count, size};
 use crate::{CachePolicy, Disk, Edge, Eviction, Limits};
 
 const KIB: u32 = 1 << 10;
@@ -51,10 +51,14 @@ pub(super) fn edge(
     claims.edges.extend(name.clone());
     let cache = table.table("cache", |table| cache(table, scope, Some(&defaults.cache)));
     let limits = table.table("limits", |table| limits(table, Some(&defaults.limits)));
+    let weight = table.get_or("weight", 1, count(1..=1000));
+    let capacity = table.table("capacity", steering::capacity).unwrap_or_default();
     Some(Edge {
         name: name?.into_inner(),
         location: location?.into_inner(),
         addresses: plain(addresses),
+        weight,
+        capacity,
         listen: plain(listen),
         admin: admin.into_inner(),
         cache: cache.unwrap_or_else(|| defaults.cache.clone()),

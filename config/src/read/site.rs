@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{HOUR, Scope, YEAR, key, plain};
+use super::{HOUR, Scope, YEAR, key, plain, steering};
 use crate::check::Claims;
 use crate::reader::{Fault, Reader};
 use crate::values::{choice, domain_name, duration, field_name, flag, label};
@@ -18,6 +18,7 @@ pub(super) fn site(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_
     let hosts = hosts(table, claims, scope, name.as_ref());
     let origins = table.require_list("origin", r#""http://192.0.2.1:8000""#, origin_url);
     let upgrade = table.list("upgrade", r#""websocket""#, upgrade_protocol).unwrap_or_default();
+    let dns = table.table("dns", |table| steering::site_dns(table, claims));
     let key = table.table("key", key::key);
     let cache = table.table("cache", cache);
     let upstream = table.table("upstream", upstream);
@@ -26,6 +27,7 @@ pub(super) fn site(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_
         hosts,
         origins: plain(origins),
         upgrade: plain(upgrade),
+        dns: dns.unwrap_or_default(),
         key: key.unwrap_or_default(),
         cache: cache.unwrap_or_default(),
         upstream: upstream.unwrap_or_else(default_upstream),

@@ -83,7 +83,8 @@ fn the_reference_has_every_key() {
 fn stands_in(text: &str, table: &str, key: &str) -> bool {
     let path = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
     let headings = [format!("[{path}]"), format!("[[{path}]]")];
-    if text.lines().any(|line| headings.iter().any(|heading| line.starts_with(heading))) {
+    let is_heading = |line: &str| headings.iter().any(|heading| line.starts_with(heading));
+    if text.lines().any(|line| is_heading(line.trim_start_matches("# "))) {
         return true;
     }
     let twin = |heading: &str| heading.trim_start_matches("edge.").to_owned();

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::{parse, parts};
 
-const SHEETS: [&str; 8] =
-    ["syntax", "tables", "values", "dns", "protocol", "networks", "edges", "sites"];
+const SHEETS: [&str; 9] =
+    ["syntax", "tables", "values", "dns", "protocol", "networks", "steering", "edges", "sites"];
 
 struct Case<'a> {
     heading: &'a str,

@@ -56,6 +56,36 @@ fn the_location_database() {
     assert_eq!(geoip("/geo/city.mmdb"), Geoip::File("/geo/city.mmdb".into()));
 }
 
+#[test]
+fn times_to_live_follow_the_usual_one() {
+    let ttls = |lines: &str| {
+        let text = format!("[dns]\n{lines}\n{}", parts("cdn nameserver edge site"));
+        let dns = config(&text).dns.expect("a name server");
+        [dns.ttl_min, dns.ttl, dns.ttl_max].map(|ttl| ttl.as_secs())
+    };
+    assert_eq!(ttls(""), [10, 30, 300]);
+    assert_eq!(ttls("ttl = \"5s\""), [5, 5, 300]);
+    assert_eq!(ttls("ttl = \"1h\""), [10, 3600, 3600]);
+}
+
+#[test]
+fn capacities_and_ways_out() {
+    let text = "[[site]]\nname = \"a\"\norigin = [\"http://192.0.2.10\"]\n\
+                dns = { answers = 2, ttl = \"1m\", all_down = { cname = \"www.example.net\" } }\n\
+                [[edge]]\nname = \"b\"\nlocation = [0, 0]\naddresses = [\"192.0.2.1\"]\n\
+                weight = 3\ncapacity = { requests = \"5000/s\", egress = \"2 Gbit/s\", cpu = \"90%\" }\n";
+    let config = config(&format!("{text}{}", parts("cdn dns nameserver")));
+    let dns = &config.sites[0].dns;
+    assert_eq!((dns.answers, dns.ttl), (2, Some(Duration::from_secs(60))));
+    let alias = crate::DomainName::parse("www.example.net").expect("a name");
+    assert_eq!(dns.all_down, Some(crate::SiteAllDown::Alias(alias)));
+    let capacity = config.edges[0].capacity;
+    assert_eq!(config.edges[0].weight, 3);
+    assert_eq!(capacity.requests_per_second, Some(5000));
+    assert_eq!(capacity.egress_bits_per_second, Some(2_000_000_000));
+    assert_eq!(capacity.cpu_share, Some(0.9));
+}
+
 /// A dead edge is out within five seconds without a word of configuration.
 #[test]
 fn default_checks_take_a_dead_edge_out_in_time() {

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use kingcdn_config::clock::Timestamp;
 
+use super::Wish;
+
 /// Changes that are remembered.
 const KEPT: usize = 100;
 
@@ -26,6 +28,14 @@ pub(crate) enum What {
     Up,
     /// Checks took it out.
     Down,
+    /// The operator said so.
+    Wished(Wish),
+    /// It began to give up networks.
+    Sheds,
+    /// It gives up all networks.
+    ShedsAll,
+    /// It has all its networks back.
+    ShedsNothing,
 }
 
 impl What {
@@ -33,6 +43,12 @@ impl What {
         match self {
             Self::Up => "up",
             Self::Down => "down",
+            Self::Wished(Wish::Auto) => "set to auto",
+            Self::Wished(Wish::Drain) => "set to drain",
+            Self::Wished(Wish::Down) => "set to down",
+            Self::Sheds => "sheds load",
+            Self::ShedsAll => "sheds all load",
+            Self::ShedsNothing => "sheds no load",
         }
     }
 }

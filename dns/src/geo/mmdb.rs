@@ -30,7 +30,16 @@ pub(super) struct Mmdb {
     reader: Reader<Vec<u8>>,
     /// Where each record says that its networks are. Many networks share a record.
     places: HashMap<usize, Point>,
+    /// In which country and on which continent.
+    regions: HashMap<usize, Regions>,
     country_networks: usize,
+}
+
+/// Where a network is, by the codes of its country and its continent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Regions {
+    pub(super) country: Option<[u8; 2]>,
+    pub(super) continent: Option<[u8; 2]>,
 }
 
 /// A record with a place.
@@ -62,6 +71,7 @@ impl Mmdb {
         let reader = Reader::from_source(octets)?;
         let mut numbers = HashMap::new();
         let mut used: HashMap<usize, Option<Used>> = HashMap::new();
+        let mut regions = HashMap::new();
         for found in networks(&reader)? {
             let found = found?;
             let Some(offset) = found.offset() else { continue };
@@ -73,6 +83,7 @@ impl Mmdb {
                 }
                 Entry::Vacant(new) => {
                     let record: Record = found.decode()?.unwrap_or_default();
+                    regions.extend(Regions::of(&record).map(|regions| (offset, regions)));
                     new.insert(Used::new(&record, &mut numbers));
                 }
             }
@@ -90,7 +101,7 @@ impl Mmdb {
             Some((offset, amid.unwrap_or(used.place)))
         });
         let places = places.collect();
-        Ok(Self { reader, places, country_networks })
+        Ok(Self { reader, places, regions, country_networks })
     }
 
     /// Its kind and its date.
@@ -113,12 +124,24 @@ impl Mmdb {
         &self,
         mut each: impl FnMut(IpAddr, IpAddr, Point) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.each_known(|first, last, place, _| {
+            place.map_or(Ok(()), |place| each(first, last, place))
+        })
+    }
+
+    /// The same, also for networks of which only the country or the continent is known.
+    pub(super) fn each_known<E: From<MaxMindDbError>>(
+        &self,
+        mut each: impl FnMut(IpAddr, IpAddr, Option<Point>, Regions) -> Result<(), E>,
+    ) -> Result<(), E> {
         for found in networks(&self.reader)? {
             let found = found?;
-            let place = found.offset().and_then(|offset| self.places.get(&offset));
-            if let Some(place) = place {
+            let Some(offset) = found.offset() else { continue };
+            let place = self.places.get(&offset).copied();
+            let regions = self.regions.get(&offset).copied().unwrap_or_default();
+            if place.is_some() || regions != Regions::default() {
                 let network = found.network()?;
-                each(network.network(), network.broadcast(), *place)?;
+                each(network.network(), network.broadcast(), place, regions)?;
             }
         }
         Ok(())
@@ -127,6 +150,14 @@ impl Mmdb {
 
 fn networks(reader: &Reader<Vec<u8>>) -> Result<Within<'_, Vec<u8>>, MaxMindDbError> {
     reader.networks(WithinOptions::default())
+}
+
+impl Regions {
+    fn of(record: &Record) -> Option<Self> {
+        let code = |text: Option<&str>| text?.as_bytes().try_into().ok();
+        let regions = Self { country: code(record.country()), continent: code(record.continent()) };
+        (regions != Self::default()).then_some(regions)
+    }
 }
 
 impl Used {

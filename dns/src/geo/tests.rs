@@ -158,7 +158,7 @@ fn files_of_both_forms_place_clients() {
         [(mmdb, "City 1970-01-01", "", 7, 4), (own, "mine", "whom to thank", 5, 0)]
     {
         let mut map = builder();
-        let origin = fill(&geoip, &mut map).unwrap();
+        let origin = fill(&geoip, &Rules::new(), &mut map).unwrap();
         let (edition, attribution) = (edition.to_owned(), attribution.to_owned());
         let expected = Origin { source: "file", edition, attribution, entries, country_entries };
         assert_eq!(origin, expected);

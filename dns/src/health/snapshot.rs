@@ -1,40 +1,61 @@
 //! The fleet as queries see it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{Health, Machine, Target};
-use crate::steering::{EdgeIndex, Fleet, Standing};
+use crate::steering::{EdgeIndex, Fleet, Groups, Share, Standing};
+
+/// By edge.
+type Addresses = Box<[Box<[IpAddr]>]>;
 
 /// Who is up, and with which addresses. Never changes; a new one takes its place.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Snapshot {
     pub(crate) v4: Family,
     pub(crate) v6: Family,
+    /// Whether an edge is down, or was lately: then answers are short-lived.
+    pub(crate) degraded: bool,
 }
 
 /// The fleet for one address family.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Family {
     pub(crate) fleet: Fleet,
     /// By edge, what is answered for it: its addresses that are as well as its best one.
-    addresses: Box<[Box<[IpAddr]>]>,
+    addresses: Addresses,
+}
+
+/// What checks say, and the best that each edge can be, whatever they say.
+pub(super) struct Seen<'s> {
+    pub(super) targets: &'s [Target],
+    pub(super) machines: &'s [Machine],
+    pub(super) limits: &'s [Standing],
 }
 
 impl Snapshot {
-    pub(crate) fn new(edges: usize, targets: &[Target], machines: &[Machine]) -> Self {
-        let checked = || targets.iter().zip(machines);
+    pub(super) fn new(
+        groups: &Arc<Groups>,
+        seen: &Seen<'_>,
+        shares: &Arc<[Share]>,
+        degraded: bool,
+    ) -> Self {
         let of = |family: fn(&IpAddr) -> bool| {
-            Family::new(edges, checked().filter(|(target, _)| family(&target.service.ip())))
+            let (standings, addresses) = seen.of(family);
+            let fleet = Fleet::new(Arc::clone(groups), standings, Arc::clone(shares));
+            Family { fleet, addresses }
         };
-        Self { v4: of(IpAddr::is_ipv4), v6: of(IpAddr::is_ipv6) }
+        Self { v4: of(IpAddr::is_ipv4), v6: of(IpAddr::is_ipv6), degraded }
     }
 }
 
-impl Family {
-    fn new<'t>(edges: usize, checked: impl Iterator<Item = (&'t Target, &'t Machine)>) -> Self {
-        let mut standings = vec![Standing::Absent; edges];
-        let mut addresses = vec![Vec::new(); edges];
-        for (target, machine) in checked {
+impl Seen<'_> {
+    /// How edges stand with a family, and with which addresses.
+    fn of(&self, family: fn(&IpAddr) -> bool) -> (Vec<Standing>, Addresses) {
+        let mut standings = vec![Standing::Absent; self.limits.len()];
+        let mut addresses = vec![Vec::new(); self.limits.len()];
+        let checked = self.targets.iter().zip(self.machines);
+        for (target, machine) in checked.filter(|(target, _)| family(&target.service.ip())) {
             let edge = usize::from(target.edge);
             let (Some(best), Some(addresses)) = (standings.get_mut(edge), addresses.get_mut(edge))
             else {
@@ -53,12 +74,14 @@ impl Family {
                 addresses.push(target.service.ip());
             }
         }
-        Self {
-            fleet: Fleet::new(standings),
-            addresses: addresses.into_iter().map(Vec::into_boxed_slice).collect(),
+        for (standing, limit) in standings.iter_mut().zip(self.limits) {
+            *standing = (*standing).min(*limit);
         }
+        (standings, addresses.into_iter().map(Vec::into_boxed_slice).collect())
     }
+}
 
+impl Family {
     /// What is answered for an edge.
     pub(crate) fn addresses(&self, edge: EdgeIndex) -> &[IpAddr] {
         self.addresses.get(usize::from(edge)).map_or(&[], |addresses| addresses)

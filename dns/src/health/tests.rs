@@ -1,10 +1,11 @@
 use std::io::ErrorKind;
 
 use kingcdn_config::clock::Timestamp;
-use kingcdn_config::{AllDown, Config};
+use kingcdn_config::{Config, HealthCheck};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 use super::*;
 use crate::testing;
@@ -65,17 +66,11 @@ proptest! {
 }
 
 fn monitor(config: &Config, check: HealthCheck, before: Option<&Monitor>) -> Arc<Monitor> {
-    let policy = HealthPolicy {
-        check,
-        interval: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
-        down_after: 3,
-        up_after: 2,
-        all_down: AllDown::Every,
-    };
+    let mut dns = config.dns.clone().unwrap();
+    dns.health.check = check;
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-    let clock = Clock::manual(Timestamp::default());
-    Arc::new(Monitor::new(config, &policy, clock, metrics, before))
+    let clock = before.map_or_else(|| Clock::manual(Timestamp::default()), |b| b.clock.clone());
+    Arc::new(Monitor::new(config, &dns, groups(config).into(), clock, metrics, before))
 }
 
 /// How every edge stands for IPv4 and IPv6, as letters.
@@ -84,6 +79,7 @@ fn fleet(monitor: &Monitor) -> String {
     let letter = |family: &Family, edge| match family.fleet.standing(edge) {
         Standing::Absent => ' ',
         Standing::Down => 'D',
+        Standing::Drained => 'd',
         Standing::Unchecked => '?',
         Standing::Up => 'U',
     };

@@ -1,55 +1,102 @@
-//! locate → choose: which edge a client of a site gets, and why.
+//! locate → choose: which edges a client of a site gets, and why.
 
 use std::net::IpAddr;
 
 use hickory_proto::rr::RecordType;
 
-use crate::answer::Steered;
-use crate::health::Snapshot;
+use crate::answer::{EdgeAddresses, Steered};
+use crate::health::{Family, Snapshot};
 use crate::record::Decision;
-use crate::steering::{Choice, EdgeIndex, Source, choose};
-use crate::world::World;
+use crate::steering::{AllDown, Ask, Choice, Located, Picks, Source, choose};
+use crate::world::{Policy, World};
 use crate::zone::SiteIndex;
 
 /// Why a query went where it went, for its record.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Steering {
-    pub(super) site: SiteIndex,
-    pub(super) edge: Option<EdgeIndex>,
-    pub(super) by: Decision,
+pub(crate) struct Steering {
+    pub(crate) site: SiteIndex,
+    pub(crate) picks: Option<Picks>,
+    pub(crate) by: Decision,
 }
 
-/// What is answered to a client, of whose address so many bits are known.
-pub(super) fn steer<'w>(
-    world: &World,
+/// Who asks for a site.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    /// How many bits of the address are known.
+    pub(crate) known: u8,
+    pub(crate) rtype: RecordType,
+    /// Another number for every query.
+    pub(crate) salt: u16,
+    /// Whether an alias may be answered: not beside SOA and NS (RFC 1034 section 3.6.2). There,
+    /// every edge is better than none.
+    pub(crate) may_alias: bool,
+}
+
+/// What is answered to a client.
+pub(crate) fn steer<'w>(
+    world: &'w World,
     fleet: &'w Snapshot,
-    (client, known): (IpAddr, u8),
-    rtype: RecordType,
+    client: Client,
     site: SiteIndex,
 ) -> (Steered<'w>, Option<Steering>) {
-    let family = match rtype {
-        RecordType::AAAA => &fleet.v6,
-        _ => &fleet.v4,
+    let Some(policy) = world.policy(site) else { return (Steered::NoAddress, None) };
+    let family = family(fleet, client.rtype);
+    let located = world.map.locate(client.address, client.known);
+    let ttl = if fleet.degraded { world.ttl_min } else { policy.ttl };
+    let to = |picks: Picks, by| {
+        let mut addresses = EdgeAddresses::default();
+        for edge in picks.edges() {
+            addresses.push(family.addresses(*edge));
+        }
+        addresses.shuffle(client.salt);
+        let steered = Steered::To { addresses, ttl, scope: picks.scope };
+        (steered, Some(Steering { site, picks: Some(picks), by }))
     };
-    let located = world.map.locate(client, known);
-    let placed = match located.source {
-        Source::Operator => Decision::Network,
-        Source::Database => Decision::Geo,
-        Source::Default => Decision::Default,
-    };
-    let to = |edge, by| {
-        let steered =
-            Steered::To { addresses: family.addresses(edge), ttl: world.ttl, scope: located.scope };
-        let edge = Some(edge);
-        (steered, Some(Steering { site, edge, by }))
-    };
-    match choose(located.list, &family.fleet, world.all_down) {
-        Choice::Edge(edge) => to(edge, placed),
-        Choice::Despite(edge) => to(edge, Decision::AllDown),
+    let mut ask = ask(&located, policy, client.address);
+    if policy.fallback.is_some() && !client.may_alias {
+        ask.all_down = AllDown::Every;
+    }
+    match choose(&ask, &family.fleet) {
+        Choice::Edges(picks) if picks.shed => to(picks, Decision::Shed),
+        Choice::Edges(picks) => to(picks, placed(located.source)),
+        Choice::Despite(picks) => to(picks, Decision::AllDown),
         Choice::AllDown => {
-            let (edge, by) = (None, Decision::AllDown);
-            (Steered::AllDown, Some(Steering { site, edge, by }))
+            let steered = match &policy.fallback {
+                Some(name) => Steered::Fallback { name, ttl },
+                None => Steered::AllDown,
+            };
+            (steered, Some(Steering { site, picks: None, by: Decision::AllDown }))
         }
         Choice::NoAddress => (Steered::NoAddress, None),
+    }
+}
+
+/// The fleet for clients that ask for this type.
+pub(crate) fn family(fleet: &Snapshot, rtype: RecordType) -> &Family {
+    match rtype {
+        RecordType::AAAA => &fleet.v6,
+        _ => &fleet.v4,
+    }
+}
+
+/// What is asked of the choice.
+pub(crate) fn ask<'a>(located: &Located<'a>, policy: &Policy, client: IpAddr) -> Ask<'a> {
+    Ask {
+        list: located.list,
+        client,
+        scope: located.scope,
+        site: policy.seed,
+        answers: policy.answers,
+        all_down: policy.all_down,
+    }
+}
+
+pub(crate) fn placed(source: Source) -> Decision {
+    match source {
+        Source::Operator => Decision::Network,
+        Source::Rule => Decision::Rule,
+        Source::Database => Decision::Geo,
+        Source::Default => Decision::Default,
     }
 }

@@ -30,10 +30,14 @@ fn config(folder: &Path, database: &[u8]) -> Config {
     config
 }
 
+fn located(config: &Config) -> Result<(Map, Origin), ZoneError> {
+    compile(config, config.dns.as_ref().unwrap(), &crate::health::groups(config))
+}
+
 fn compiled(database: &[u8]) -> Result<Map, ZoneError> {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), database);
-    compile(&config, config.dns.as_ref().unwrap()).map(|(map, _)| map)
+    located(&config).map(|(map, _)| map)
 }
 
 #[test]
@@ -101,7 +105,7 @@ fn what_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path(), &good);
     config.dns.as_mut().unwrap().geoip = Geoip::File("/nowhere.mmdb".into());
-    let error = compile(&config, config.dns.as_ref().unwrap()).unwrap_err().to_string();
+    let error = located(&config).unwrap_err().to_string();
     assert!(error.contains("/nowhere.mmdb: can't be read"), "{error}");
 }
 

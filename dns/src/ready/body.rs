@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hickory_proto::op::ResponseCode;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, EdgeAddresses};
 use crate::decode::{HEADER, Promise, Query, Question, Reader};
 use crate::encode::{self, Head, Writer, encode};
 use crate::name::Key;
@@ -32,7 +32,7 @@ pub(crate) struct Body {
 /// Addresses that go behind a body's records.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses<'w> {
-    pub(crate) addresses: &'w [IpAddr],
+    pub(crate) addresses: EdgeAddresses<'w>,
     pub(crate) ttl: u32,
     /// Where their name stands in the packet.
     pub(crate) owner: u16,
@@ -137,7 +137,7 @@ impl Body {
             return false;
         }
         let mut head = Head { code, ..self.head };
-        let count = addresses.map_or(0, |addresses| addresses.addresses.len());
+        let count = addresses.map_or(0, |addresses| addresses.addresses.iter().count());
         // Fewer than the limit has octets.
         head.counts[0] += u16::try_from(count).unwrap_or(0);
         encode::open(query, &head, out);
@@ -176,7 +176,7 @@ impl Addresses<'_> {
             out.extend_from_slice(&[0, length]);
             out.extend_from_slice(octets);
         };
-        for address in self.addresses {
+        for address in self.addresses.iter() {
             match address {
                 IpAddr::V4(address) => record(1, 4, &address.octets()),
                 IpAddr::V6(address) => record(28, 16, &address.octets()),

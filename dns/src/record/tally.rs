@@ -65,10 +65,10 @@ impl Tally {
     }
 
     /// Counts a steered answer.
-    pub(crate) fn steered(&mut self, site: SiteIndex, edge: Option<EdgeIndex>, by: Decision) {
+    pub(crate) fn steered(&mut self, site: SiteIndex, edges: &[EdgeIndex], by: Decision) {
         self.decisions.add(by);
-        if let Some(edge) = edge {
-            self.answers.add((site, edge));
+        for edge in edges {
+            self.answers.add((site, *edge));
         }
     }
 

@@ -1,10 +1,15 @@
 //! Where the clients of the world's large cities are sent, while nothing of the operator's speaks
 //! of their networks.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use crate::fleet::{CITIES, City};
-use crate::steering::{Choice, EdgeIndex, Map, Standing, choose};
+use crate::health::Snapshot;
+use crate::steering::{
+    AllDown, Ask, Choice, EdgeIndex, Map, Standing, Unit, Verdict, choose, order,
+};
 use crate::world::World;
 
 #[derive(Debug, Serialize)]
@@ -18,7 +23,7 @@ pub(super) struct Region<'w> {
     edge: Option<&'w str>,
     /// Kilometres to that edge.
     km: Option<u32>,
-    /// `nearest`, `nearer ones can't`, `all down`, or `none`.
+    /// `nearest`, `nearer ones can't`, `nearer ones shed`, `all down`, or `none`.
     why: &'static str,
     /// Nearer edges, and why it isn't they.
     passed_over: Vec<PassedOver<'w>>,
@@ -30,35 +35,42 @@ struct PassedOver<'w> {
     why: &'static str,
 }
 
+/// A client's address when only his city counts.
+const SOMEBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
 pub(super) fn regions(world: &World) -> Vec<Region<'_>> {
-    CITIES.iter().map(|city| region(world, city)).collect()
+    let fleet = world.monitor.fleet();
+    CITIES.iter().map(|city| region(world, &fleet, city)).collect()
 }
 
-fn region<'w>(world: &'w World, city: &City) -> Region<'w> {
-    let list = Map::near(city.place, world.places());
-    let fleet = world.monitor.fleet();
+fn region<'w>(world: &'w World, fleet: &Snapshot, city: &City) -> Region<'w> {
     // Most clients ask for IPv4.
     let fleet = &fleet.v4.fleet;
-    let choice = choose(&list, fleet, world.all_down);
-    let (edge, why) = match choice {
-        Choice::Edge(edge) if list.first() == Some(&edge) => (Some(edge), "nearest"),
-        Choice::Edge(edge) => (Some(edge), "nearer ones can't"),
-        Choice::Despite(edge) => (Some(edge), "all down"),
+    let list = Map::near(city.place, fleet.groups().places());
+    let (client, scope) = (SOMEBODY, 0);
+    let all_down = AllDown::Every;
+    let ask = Ask { list: &list, client, scope, site: 0, answers: 1, all_down };
+    let (edge, why) = match choose(&ask, fleet) {
+        Choice::Edges(picks) => {
+            let edge = picks.edges().first().copied();
+            let nearest = list.first().map_or(&[][..], |group| fleet.groups().of(*group));
+            match edge {
+                Some(edge) if nearest.contains(&edge) => (Some(edge), "nearest"),
+                edge if picks.shed => (edge, "nearer ones shed"),
+                edge => (edge, "nearer ones can't"),
+            }
+        }
+        Choice::Despite(picks) => (picks.edges().first().copied(), "all down"),
         Choice::AllDown => (None, "all down"),
         Choice::NoAddress => (None, "none"),
     };
-    let passed = list.iter().copied().take_while(|other| Some(*other) != edge);
-    let passed_over = |other: EdgeIndex| PassedOver {
-        edge: world.edge(other),
-        why: match fleet.standing(other) {
-            Standing::Absent => "no address",
-            Standing::Down => "down",
-            Standing::Unchecked => "unchecked",
-            Standing::Up => "up",
-        },
-    };
+    let unit = Unit::of(client, scope);
+    let edges = order(&list, fleet.groups()).flat_map(|group| fleet.groups().of(group));
+    let passed = edges.copied().take_while(|other| Some(*other) != edge).take(list.len());
+    let passed_over =
+        |other| PassedOver { edge: world.edge(other), why: word(fleet.verdict(other, unit)) };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 20,016.
-    let km = |edge| city.place.km(world.place(edge)).round() as u32;
+    let km = |edge: EdgeIndex| city.place.km(world.place(edge)).round() as u32;
     Region {
         city: city.name,
         country: city.country,
@@ -68,5 +80,18 @@ fn region<'w>(world: &'w World, city: &City) -> Region<'w> {
         km: edge.map(km),
         why,
         passed_over: passed.map(passed_over).collect(),
+    }
+}
+
+/// Why an edge isn't answered.
+pub(crate) fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Takes => "another of its place has this client",
+        Verdict::Shed => "sheds load",
+        Verdict::Stands(Standing::Absent) => "no address",
+        Verdict::Stands(Standing::Down) => "down",
+        Verdict::Stands(Standing::Drained) => "drained",
+        Verdict::Stands(Standing::Unchecked) => "unchecked",
+        Verdict::Stands(Standing::Up) => "up",
     }
 }

@@ -10,9 +10,9 @@ use thiserror::Error;
 use super::distance::{Direction, Point, nearest};
 use super::ranges::{Bits, Ranges};
 use super::sweep::{Entry, OutOfOrder, Sweep};
-use super::{EdgeIndex, Source};
+use super::{GroupIndex, Source};
 
-/// How many edges a list names at least, where there are so many. Behind them stands the default
+/// How many groups a list names at least, where there are so many. Behind them stands the default
 /// order, so that nobody is without an edge when all of these are down; beyond so many the network
 /// is in such trouble that distance no longer matters, and shorter lists merge into larger scopes.
 const LIST_EDGES: usize = 8;
@@ -26,15 +26,15 @@ const MAPPED_LENGTH: u8 = 96;
 pub enum Placement {
     /// To the edges nearest to this place.
     Near(Point),
-    /// To these, in this order; then to the rest in the default order.
-    Order(Vec<EdgeIndex>),
+    /// To these groups, in this order; then to the other places in the default order.
+    Order(Vec<GroupIndex>),
 }
 
 /// What the map says of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Located<'m> {
-    /// Edges in the order of preference; after them all edges in their default order.
-    pub list: &'m [EdgeIndex],
+    /// Groups of edges in the order of preference; after them all places in their default order.
+    pub list: &'m [GroupIndex],
     /// Length of the largest network around the address whose every address has this list.
     pub scope: u8,
     /// What placed the address.
@@ -58,12 +58,12 @@ struct Family<K> {
 
 /// Every list once.
 #[derive(Debug)]
-struct Lists(Vec<Box<[EdgeIndex]>>);
+struct Lists(Vec<Box<[GroupIndex]>>);
 
 /// Why no map could be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum MapError {
-    /// An [`EdgeIndex`] can't count so many.
+    /// An [`GroupIndex`] can't count so many.
     #[error("{0} edges are more than a map can hold")]
     TooManyEdges(usize),
     /// The database's networks must arrive by address, and not meet.
@@ -71,28 +71,33 @@ pub enum MapError {
     OutOfOrder,
 }
 
-/// A list of edges, by its number in the map that is being built.
+/// A list of edges, by its number in the map that is being built, and what it is owed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct List(u32);
+pub struct List {
+    number: u32,
+    source: Source,
+}
 
 /// Compiles a [`Map`].
 #[derive(Debug)]
 pub struct MapBuilder {
+    /// Of the groups that are places.
     edges: Vec<Direction>,
-    known: HashMap<Box<[EdgeIndex]>, u32>,
+    known: HashMap<Box<[GroupIndex]>, u32>,
     /// Lists by place: a database names the same few thousand places again and again.
-    places: HashMap<(u64, u64), List>,
+    places: HashMap<(u64, u64), u32>,
     v4: Sweep<u32>,
     v6: Sweep<u128>,
 }
 
 impl MapBuilder {
-    /// A map of these edges, in their default order, and of the operator's networks, in any order.
+    /// A map of the groups that stand at these places, in their default order, and of the operator's networks, in any order.
     pub fn new(
         edges: &[Point],
         operator: impl IntoIterator<Item = (IpNet, Placement)>,
     ) -> Result<Self, MapError> {
-        if edges.len() > usize::from(EdgeIndex::MAX) {
+        // Each may be in two groups.
+        if edges.len() > usize::from(GroupIndex::MAX / 2) {
             return Err(MapError::TooManyEdges(edges.len()));
         }
         let mut builder = Self {
@@ -102,10 +107,10 @@ impl MapBuilder {
             v4: Sweep::new(0, Vec::new()),
             v6: Sweep::new(0, Vec::new()),
         };
-        let default = builder.list(&Placement::Order(Vec::new()));
+        let default = builder.number_of(&Placement::Order(Vec::new()));
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (prefix, placement) in operator {
-            let list = builder.list(&placement);
+            let list = builder.number_of(&placement);
             match prefix.trunc() {
                 IpNet::V4(net) => {
                     let start = net.network().to_bits();
@@ -124,11 +129,20 @@ impl MapBuilder {
 
     /// The list for clients at this place.
     pub fn near(&mut self, place: Point) -> List {
+        List { number: self.number_near(place), source: Source::Database }
+    }
+
+    /// The list for clients of whom a rule speaks.
+    pub fn rule(&mut self, placement: &Placement) -> List {
+        List { number: self.number_of(placement), source: Source::Rule }
+    }
+
+    fn number_near(&mut self, place: Point) -> u32 {
         let key = (place.latitude.to_bits(), place.longitude.to_bits());
         if let Some(list) = self.places.get(&key) {
             return *list;
         }
-        let list = List(self.number(nearest(place, &self.edges, LIST_EDGES)));
+        let list = self.number(nearest(place, &self.edges, LIST_EDGES));
         self.places.insert(key, list);
         list
     }
@@ -138,10 +152,10 @@ impl MapBuilder {
     pub fn push(&mut self, first: IpAddr, last: IpAddr, list: List) -> Result<(), MapError> {
         let pushed = match (first, last) {
             (IpAddr::V4(first), IpAddr::V4(last)) => {
-                self.v4.push(first.to_bits(), last.to_bits(), list.0)
+                self.v4.push(first.to_bits(), last.to_bits(), list.number, list.source)
             }
             (IpAddr::V6(first), IpAddr::V6(last)) => {
-                self.v6.push(first.to_bits(), last.to_bits(), list.0)
+                self.v6.push(first.to_bits(), last.to_bits(), list.number, list.source)
             }
             _ => Err(OutOfOrder),
         };
@@ -150,7 +164,7 @@ impl MapBuilder {
 
     /// The map.
     pub fn build(self) -> Map {
-        let mut lists: Vec<(u32, Box<[EdgeIndex]>)> =
+        let mut lists: Vec<(u32, Box<[GroupIndex]>)> =
             self.known.into_iter().map(|(list, number)| (number, list)).collect();
         lists.sort_unstable_by_key(|(number, _)| *number);
         let (v4, v6) = (self.v4.finish(), self.v6.finish());
@@ -162,9 +176,9 @@ impl MapBuilder {
     }
 
     /// The number of a placement's list.
-    fn list(&mut self, placement: &Placement) -> u32 {
+    fn number_of(&mut self, placement: &Placement) -> u32 {
         match placement {
-            Placement::Near(place) => self.near(*place).0,
+            Placement::Near(place) => self.number_near(*place),
             Placement::Order(edges) => {
                 let mut list = edges.clone();
                 // Filled up from the default order, so that equal orders are equal lists.
@@ -176,7 +190,7 @@ impl MapBuilder {
         }
     }
 
-    fn number(&mut self, list: Vec<EdgeIndex>) -> u32 {
+    fn number(&mut self, list: Vec<GroupIndex>) -> u32 {
         #[allow(clippy::cast_possible_truncation)] // Fewer than networks, which are below 2³².
         let next = self.known.len() as u32;
         *self.known.entry(list.into_boxed_slice()).or_insert(next)
@@ -220,7 +234,7 @@ impl Map {
     }
 
     /// What [`Map::locate`] says of clients at a place, without asking where they are.
-    pub fn near(place: Point, edges: &[Point]) -> Vec<EdgeIndex> {
+    pub fn near(place: Point, edges: &[Point]) -> Vec<GroupIndex> {
         let edges: Vec<Direction> = edges.iter().copied().map(Direction::of).collect();
         nearest(place, &edges, LIST_EDGES)
     }
@@ -237,12 +251,12 @@ impl Map {
             + self.v4.sources.bytes()
             + self.v6.lists.bytes()
             + self.v6.sources.bytes()
-            + lists.map(|list| size_of_val(&**list) + size_of::<Box<[EdgeIndex]>>()).sum::<usize>()
+            + lists.map(|list| size_of_val(&**list) + size_of::<Box<[GroupIndex]>>()).sum::<usize>()
     }
 }
 
 impl Lists {
-    fn get(&self, number: u32) -> &[EdgeIndex] {
+    fn get(&self, number: u32) -> &[GroupIndex] {
         self.0.get(number as usize).map_or(&[], |list| list)
     }
 }

@@ -32,8 +32,8 @@ pub(super) struct Sweep<K> {
     operator: Vec<Entry<K>>,
     /// Those around the place where the pass stands, the innermost last.
     open: Vec<Entry<K>>,
-    /// The list of the database's range around that place.
-    database: Option<u32>,
+    /// The list of the database's range around that place, and what it is owed to.
+    database: Option<(u32, Source)>,
     /// The first address after that range; none if there is no such address.
     next: Option<K>,
     default_list: u32,
@@ -57,7 +57,13 @@ impl<K: Bits> Sweep<K> {
     }
 
     /// Takes the database's next range, the last address included.
-    pub(super) fn push(&mut self, first: K, last: K, list: u32) -> Result<(), OutOfOrder> {
+    pub(super) fn push(
+        &mut self,
+        first: K,
+        last: K,
+        list: u32,
+        source: Source,
+    ) -> Result<(), OutOfOrder> {
         if last < first || self.next.is_none_or(|next| first < next) {
             return Err(OutOfOrder);
         }
@@ -65,7 +71,7 @@ impl<K: Bits> Sweep<K> {
             self.end_range();
         }
         self.advance(first);
-        self.database = Some(list);
+        self.database = Some((list, source));
         self.begin(first);
         self.next = last.next();
         Ok(())
@@ -114,7 +120,7 @@ impl<K: Bits> Sweep<K> {
     fn begin(&mut self, start: K) {
         let (list, source) = match (self.open.last(), self.database) {
             (Some(inner), _) => (inner.list, Source::Operator),
-            (None, Some(list)) => (list, Source::Database),
+            (None, Some(database)) => database,
             (None, None) => (self.default_list, Source::Default),
         };
         self.lists.begin(start, list);

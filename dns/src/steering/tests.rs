@@ -1,4 +1,7 @@
+mod shares;
+
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
 use proptest::prelude::*;
@@ -203,12 +206,51 @@ fn a_database_out_of_order_is_refused() {
     );
 }
 
+/// Edges at places of their own, that stand so and give up nothing.
+fn apart(standings: &[Standing]) -> Fleet {
+    let place = |index: usize| at(0.0, index as f64);
+    let members = (0..standings.len()).map(|index| member(place(index), 1, index));
+    fleet(members.collect(), standings, &[])
+}
+
+fn member(place: Point, weight: u32, index: usize) -> Member {
+    Member { place, weight, seed: seed(&format!("edge{index}")) }
+}
+
+fn fleet(members: Vec<Member>, standings: &[Standing], shares: &[f64]) -> Fleet {
+    let shares: Vec<Share> = shares.iter().map(|share| Share::of(*share)).collect();
+    Fleet::new(Arc::new(Groups::new(members)), standings, shares.into())
+}
+
+/// A choice of one edge.
+#[derive(Debug, PartialEq)]
+enum Chosen {
+    Edge(EdgeIndex),
+    Despite(EdgeIndex),
+    AllDown,
+    NoAddress,
+}
+
+fn asked<'a>(list: &'a [GroupIndex], client: &str) -> Ask<'a> {
+    let client = client.parse().unwrap();
+    Ask { list, client, scope: 0, site: 7, answers: 1, all_down: AllDown::Every }
+}
+
+fn chosen(list: &[GroupIndex], fleet: &Fleet, all_down: AllDown) -> Chosen {
+    match choose(&Ask { all_down, ..asked(list, "192.0.2.1") }, fleet) {
+        Choice::Edges(picks) => Chosen::Edge(picks.edges()[0]),
+        Choice::Despite(picks) => Chosen::Despite(picks.edges()[0]),
+        Choice::AllDown => Chosen::AllDown,
+        Choice::NoAddress => Chosen::NoAddress,
+    }
+}
+
 #[test]
 fn choices() {
     use AllDown::{Every, Fail};
-    use Choice::{AllDown as Nobody, Despite, Edge, NoAddress};
-    use Standing::{Absent, Down, Unchecked, Up};
-    let cases: &[(&[EdgeIndex], &[Standing], AllDown, Choice)] = &[
+    use Chosen::{AllDown as Nobody, Despite, Edge, NoAddress};
+    use Standing::{Absent, Down, Drained, Unchecked, Up};
+    let cases: &[(&[GroupIndex], &[Standing], AllDown, Chosen)] = &[
         (&[1, 0, 2], &[Up, Up, Up], Every, Edge(1)),
         (&[1, 0, 2], &[Up, Down, Up], Every, Edge(0)),
         (&[1, 0, 2], &[Down, Down, Up], Every, Edge(2)),
@@ -219,6 +261,10 @@ fn choices() {
         (&[1, 0, 2], &[Unchecked, Unchecked, Up], Every, Edge(2)),
         (&[1, 0, 2], &[Unchecked, Down, Down], Fail, Edge(0)),
         (&[1, 0], &[Unchecked, Unchecked], Fail, Edge(1)),
+        // A drained one is left alone while another is up, and is better than a dead one.
+        (&[1, 0, 2], &[Up, Drained, Up], Every, Edge(0)),
+        (&[1, 0, 2], &[Unchecked, Drained, Down], Every, Edge(0)),
+        (&[2, 0, 1], &[Down, Drained, Down], Fail, Edge(1)),
         // An edge without an address of this family is passed over.
         (&[1, 0, 2], &[Up, Absent, Up], Every, Edge(0)),
         (&[1, 0], &[Absent, Absent], Every, NoAddress),
@@ -227,8 +273,8 @@ fn choices() {
         (&[1, 0, 2], &[Down, Down, Down], Fail, Nobody),
     ];
     for (list, standings, policy, choice) in cases {
-        let fleet = Fleet::new(*standings);
-        assert_eq!(choose(list, &fleet, *policy), *choice, "{list:?} {standings:?}");
+        let fleet = apart(standings);
+        assert_eq!(chosen(list, &fleet, *policy), *choice, "{list:?} {standings:?}");
     }
 }
 
@@ -307,33 +353,37 @@ proptest! {
     #[test]
     fn nobody_gets_a_down_edge_while_one_is_up(
         list in prop::collection::vec(0_u16..10, 0..8),
-        standings in prop::collection::vec(0_u8..4, 0..10),
+        standings in prop::collection::vec(0_u8..5, 0..10),
         fail: bool,
     ) {
         let standings: Vec<Standing> = standings.into_iter().map(|n| match n {
             0 => Standing::Absent,
             1 => Standing::Down,
             2 => Standing::Unchecked,
+            3 => Standing::Drained,
             _ => Standing::Up,
         }).collect();
-        let fleet = Fleet::new(standings.clone());
+        let fleet = apart(&standings);
         let policy = if fail { AllDown::Fail } else { AllDown::Every };
         let has = |standing| standings.contains(&standing);
-        match choose(&list, &fleet, policy) {
-            Choice::Edge(edge) if has(Standing::Up) => {
+        match chosen(&list, &fleet, policy) {
+            Chosen::Edge(edge) if has(Standing::Up) => {
                 prop_assert_eq!(fleet.standing(edge), Standing::Up);
                 // And the first such of the list.
                 if let Some(first) = list.iter().find(|edge| fleet.standing(**edge) == Standing::Up) {
                     prop_assert_eq!(edge, *first);
                 }
             }
-            Choice::Edge(edge) => prop_assert_eq!(fleet.standing(edge), Standing::Unchecked),
-            Choice::Despite(edge) => {
+            Chosen::Edge(edge) => {
+                let next = if has(Standing::Unchecked) { Standing::Unchecked } else { Standing::Drained };
+                prop_assert_eq!(fleet.standing(edge), next);
+            }
+            Chosen::Despite(edge) => {
                 prop_assert!(!fail && !has(Standing::Up) && !has(Standing::Unchecked));
                 prop_assert_eq!(fleet.standing(edge), Standing::Down);
             }
-            Choice::AllDown => prop_assert!(fail && !has(Standing::Up) && !has(Standing::Unchecked)),
-            Choice::NoAddress => prop_assert!(standings.iter().all(|s| *s == Standing::Absent)),
+            Chosen::AllDown => prop_assert!(fail && !has(Standing::Up) && !has(Standing::Unchecked)),
+            Chosen::NoAddress => prop_assert!(standings.iter().all(|s| *s == Standing::Absent)),
         }
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Record {
     longitude: Number,
     country: Country,
     country_code: Country,
+    continent: Country,
+    continent_code: Country,
     city: Name,
     subdivisions: Name,
     state1: Name,
@@ -43,7 +45,10 @@ enum Number {
 #[serde(untagged)]
 enum Country {
     Code(String),
-    Table { iso_code: String },
+    Table {
+        #[serde(alias = "code")]
+        iso_code: String,
+    },
     None(IgnoredAny),
 }
 
@@ -66,6 +71,11 @@ impl Record {
     /// The country's code.
     pub(super) fn country(&self) -> Option<&str> {
         self.country.code().or(self.country_code.code())
+    }
+
+    /// The continent's code.
+    pub(super) fn continent(&self) -> Option<&str> {
+        self.continent.code().or(self.continent_code.code())
     }
 
     /// Whether it names anything inside the country.
