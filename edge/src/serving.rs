@@ -13,6 +13,7 @@ use crate::record::Recorded;
 
 /// An answer, at hand or on its way. hyper moves this about: it is small, whatever may happen on
 /// the way.
+#[allow(clippy::large_enum_variant)] // The large one is the usual one, and needs no allocation.
 pub(crate) enum Serving {
     /// Taken when it is handed over.
     AtHand(Option<Response<Recorded>>),

@@ -1,53 +1,47 @@
-//! Logs: written to standard error by a thread of their own, through a bounded
-//! queue. When whoever reads them falls behind, lines are lost and counted; the
+//! Logs: written to standard error by a thread of their own, through bounded
+//! buffers. When whoever reads them falls behind, lines are lost and counted; the
 //! node never waits.
+
+mod queue;
 
 use std::io::{self, IsTerminal as _};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Registry};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{LogFormat, LogOptions};
 use crate::failure::Failure;
 
-/// Lines that wait to be written, at most.
-const QUEUE_LINES: usize = 8192;
-
 /// What other people's libraries may say, unless the operator asks for more by name.
 const LIBRARIES: &str = "hickory_proto=warn,hickory_server=warn,hyper=warn,hyper_util=warn";
 
 /// The log's writer; ends, with everything written, when dropped.
 pub(crate) struct Logs {
-    _writer: WorkerGuard,
-    lost: ErrorCounter,
+    _writer: queue::Writer,
+    lines: queue::Lines,
 }
 
 /// Starts the process's log.
 pub(crate) fn start(options: &LogOptions) -> Result<Logs, Failure> {
     let filter = filter(&options.log)?;
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(QUEUE_LINES)
-        .lossy(true)
-        .thread_name("log")
-        .finish(io::stderr());
-    let lost = writer.error_counter();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let (lines, writer) =
+        queue::start(io::stderr()).map_err(|error| Failure::Running(error.into()))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
     let started = match options.log_format {
-        LogFormat::Text => lines.with_ansi(wants_colour()).finish().try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text => log.with_ansi(wants_colour()).finish().try_init(),
+        LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
     };
     started.map_err(|error| Failure::Running(error.into()))?;
-    Ok(Logs { _writer: guard, lost })
+    Ok(Logs { _writer: writer, lines })
 }
 
 impl Logs {
     /// Lines lost so far.
     pub(crate) fn lost(&self) -> u64 {
-        u64::try_from(self.lost.dropped_lines()).unwrap_or(u64::MAX)
+        self.lines.lost()
     }
 
     /// Makes the lines lost a metric.
@@ -56,14 +50,14 @@ impl Logs {
             "kingcdn_log_lines_lost_total",
             "Log lines dropped because whoever reads them fell behind.",
         )?;
-        registry.register(Box::new(LostLines { count, lost: self.lost.clone() }))
+        registry.register(Box::new(LostLines { count, lines: self.lines.clone() }))
     }
 }
 
 /// Brings the metric up to date whenever somebody looks.
 struct LostLines {
     count: IntCounter,
-    lost: ErrorCounter,
+    lines: queue::Lines,
 }
 
 impl Collector for LostLines {
@@ -72,9 +66,8 @@ impl Collector for LostLines {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let lost = u64::try_from(self.lost.dropped_lines()).unwrap_or(u64::MAX);
         self.count.reset();
-        self.count.inc_by(lost);
+        self.count.inc_by(self.lines.lost());
         self.count.collect()
     }
 }
