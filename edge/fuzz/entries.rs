@@ -47,7 +47,7 @@ fn control(data: &[u8], field: &HeaderName) {
         let again = decide(get(&asked), Held::This(&terms), ClientControl::Ignore, now);
         assert_eq!(format!("{decided:?}"), format!("{again:?}"));
         let _ = decide(get(&asked), Held::This(&terms), ClientControl::Obey, now);
-        let _ = stale_on_error(&terms, Trouble::Unreachable, now);
+        let _ = stale_on_error(get(&asked), &terms, Trouble::Unreachable, now);
     }
 }
 

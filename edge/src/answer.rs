@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use kingcdn_config::clock::Timestamp;
 
 use crate::admission::Refusal;
 use crate::cache_status::{Cache, CacheStatus};
-use crate::caching::{self, Forward, Trouble, fields};
+use crate::caching::{self, Forward, NoStale, Trouble, fields};
 use crate::content::Content;
 use crate::deliver;
+use crate::node::Node;
+use crate::record::Recorded;
 use crate::store::Object;
 use crate::upstream::{AnswerBody, FetchError};
 
@@ -54,15 +56,15 @@ pub(crate) fn confirmed(
     Answer { response, cache: Cache::Revalidated, status }
 }
 
-/// The held object in place of an origin in trouble, where that is permitted.
+/// The held object in place of an origin in trouble, or the reason why it may not be.
 pub(crate) fn stale_instead(
     request: caching::Request<'_>,
     held: &Object,
     trouble: Trouble,
     detail: &'static str,
     now: Timestamp,
-) -> Option<Answer> {
-    let age = caching::stale_on_error(&held.terms, trouble, now).ok()?;
+) -> Result<Answer, NoStale> {
+    let age = caching::stale_on_error(request, &held.terms, trouble, now)?;
     let status = CacheStatus {
         fwd: Some(Forward::Stale),
         fwd_status: match trouble {
@@ -74,7 +76,7 @@ pub(crate) fn stale_instead(
         ..CacheStatus::default()
     };
     let response = deliver::stored(request, held, age, now);
-    Some(Answer { response, cache: Cache::Stale, status })
+    Ok(Answer { response, cache: Cache::Stale, status })
 }
 
 /// No origin answered and nothing may stand in.
@@ -85,6 +87,8 @@ pub(crate) fn failed(error: FetchError, why: Forward) -> Answer {
         match status {
             StatusCode::GATEWAY_TIMEOUT => "The origin does not answer in time.\n",
             StatusCode::SERVICE_UNAVAILABLE => "Too many requests to the origin are under way.\n",
+            StatusCode::BAD_REQUEST => "The request's body is broken.\n",
+            StatusCode::REQUEST_TIMEOUT => "The request's body does not arrive in time.\n",
             StatusCode::PAYLOAD_TOO_LARGE => "The request's body is too long.\n",
             _ => "The origin does not answer.\n",
         },
@@ -116,7 +120,7 @@ pub(crate) fn refused(refusal: Refusal) -> Answer {
 }
 
 /// What may be asked of an edge.
-pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The edge's own answer to OPTIONS that may go no further (RFC 9110 section 9.3.7).
 pub(crate) fn options() -> Answer {
@@ -137,4 +141,33 @@ pub(crate) fn only_if_cached() -> Answer {
         cache: Cache::Error,
         status: CacheStatus { own_answer: true, detail, ..CacheStatus::default() },
     }
+}
+
+/// The answer to a request that isn't admitted.
+pub(crate) fn refuse(node: &Node, refusal: Refusal) -> Response<Recorded> {
+    node.metrics.refuse(refusal);
+    let (status, reason, text) = refusal.describe();
+    tracing::debug!(reason, "request refused");
+    let mut response = deliver::text(status, text);
+    if refusal.ends_connection() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+    }
+    uncounted(response)
+}
+
+/// The answer to a health check.
+pub(crate) fn health(node: &Node) -> Response<Content> {
+    if node.is_draining() {
+        deliver::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        deliver::text(StatusCode::OK, "ok\n")
+    }
+}
+
+/// An answer that is counted for no site.
+pub(crate) fn uncounted(response: Response<Content>) -> Response<Recorded> {
+    response.map(|content| Recorded::new(content, None))
 }

@@ -39,6 +39,9 @@ pub(crate) enum NotStored {
 }
 
 impl NotStored {
+    /// Those that aren't the rules' own, for the metric.
+    pub(crate) const OURS: [Self; 3] = [Self::TooLarge, Self::NoMemory, Self::StaleStandsIn];
+
     /// For `Cache-Status`, the log and a metric's label.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

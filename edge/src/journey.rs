@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, VIA};
+use http::header::{HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, VIA};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -16,13 +16,12 @@ use kingcdn_config::status::HEALTH_PATH;
 
 use crate::admission::{self, Refusal};
 use crate::answer::{
-    Answer, METHODS, confirmed, failed, from_store, only_if_cached, options, passed_on,
-    stale_instead,
+    Answer, confirmed, failed, from_store, health, only_if_cached, options, passed_on, refuse,
+    stale_instead, uncounted,
 };
 use crate::cache_status::{Cache, CacheStatus};
 use crate::caching::{self, ClientControl, Decision, Forward, Held, Trouble, invalidation};
 use crate::collapse::Join;
-use crate::content::Content;
 use crate::deliver;
 use crate::fetch::{self, Fetch};
 use crate::fill::{Fill, Head, Outcome, Reader};
@@ -167,7 +166,10 @@ impl Visit {
         let body = RequestBody::client(body, limits.request_body_bytes, limits.body_timeout);
         match body {
             Ok(body) => self.pass(parts, body, why).await,
-            Err(_too_long) => failed(FetchError::RequestTooLong, why),
+            Err(_too_long) => {
+                self.node.metrics.refuse(Refusal::BodyTooLong);
+                failed(FetchError::RequestTooLong, why)
+            }
         }
     }
 
@@ -263,9 +265,7 @@ impl Visit {
         let now = self.node.clock.now();
         let head = match outcome {
             Outcome::Failed(error) => {
-                let stale = held.and_then(|held| {
-                    stale_instead(request, &held, Trouble::Unreachable, error.as_str(), now)
-                });
+                let stale = self.bridge(request, held, Trouble::Unreachable, error.as_str(), now);
                 return Ok(stale.unwrap_or_else(|| failed(error, why)));
             }
             Outcome::Validated(object) if own => {
@@ -275,11 +275,9 @@ impl Visit {
             Outcome::Validated(_) => return Err(NotForUs::DecideAgain),
             Outcome::Answer(head) => head,
         };
-        if let Some(held) = held {
-            let trouble = Trouble::Status(head.status);
-            if let Some(stale) = stale_instead(request, &held, trouble, "origin-error", now) {
-                return Ok(stale);
-            }
+        let trouble = Trouble::Status(head.status);
+        if let Some(stale) = self.bridge(request, held, trouble, "origin-error", now) {
+            return Ok(stale);
         }
         if !own && !may_share(&head, request, now) {
             // A 304 was about another client's copy: that says nothing of what is shared.
@@ -299,6 +297,19 @@ impl Visit {
         };
         let response = deliver::arriving(request, &head, reader, own, now);
         Ok(Answer { response, cache: Cache::Miss, status })
+    }
+
+    /// What is held, in place of an answer from an origin in trouble, where that is permitted.
+    fn bridge(
+        &self,
+        request: caching::Request<'_>,
+        held: Option<Arc<Object>>,
+        trouble: Trouble,
+        detail: &'static str,
+        now: Timestamp,
+    ) -> Option<Answer> {
+        let stale = stale_instead(request, held.as_deref()?, trouble, detail, now);
+        stale.inspect_err(|why| self.node.metrics.not_bridged(*why)).ok()
     }
 
     /// Refreshes what was just served stale. Nobody waits for it.
@@ -391,6 +402,9 @@ impl Visit {
     fn finish(&self, parts: &Parts, answer: Answer, started: Stopwatch) -> Response<Recorded> {
         let Answer { mut response, cache, status } = answer;
         let said = status.to_header_value(&self.node.identifier);
+        if let Some(why) = status.fwd {
+            self.node.metrics.forward(why);
+        }
         response.headers_mut().append(CACHE_STATUS, said);
         response.headers_mut().append(VIA, self.node.via.clone());
         let reason = status.detail.or(status.fwd.map(Forward::as_str)).unwrap_or("fresh");
@@ -407,30 +421,4 @@ fn may_share(head: &Head, request: caching::Request<'_>, now: Timestamp) -> bool
             .terms
             .as_ref()
             .is_ok_and(|terms| terms.serves(request) && terms.reusable_without_validation(now))
-}
-
-fn refuse(node: &Node, refusal: Refusal) -> Response<Recorded> {
-    node.metrics.refuse(refusal);
-    let (status, reason, text) = refusal.describe();
-    tracing::debug!(reason, "request refused");
-    let mut response = deliver::text(status, text);
-    if refusal.ends_connection() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
-    }
-    uncounted(response)
-}
-
-fn health(node: &Node) -> Response<Content> {
-    if node.is_draining() {
-        deliver::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        deliver::text(StatusCode::OK, "ok\n")
-    }
-}
-
-fn uncounted(response: Response<Content>) -> Response<Recorded> {
-    response.map(|content| Recorded::new(content, None))
 }

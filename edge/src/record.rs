@@ -19,6 +19,7 @@ use prometheus::{
 
 use crate::admission::Refusal;
 use crate::cache_status::Cache;
+use crate::caching::{Forward, NoStale, Unstorable};
 use crate::content::{Content, EndedEarly};
 use crate::fetch::NotStored;
 use crate::upgrade::End;
@@ -37,7 +38,10 @@ pub(crate) struct Metrics {
     /// Time from a request's arrival to its answer's last byte handed over, by [`Cache::index`].
     seconds: [Histogram; Cache::ALL.len()],
     refused: IntCounterVec,
+    /// By [`Forward::index`].
+    forwards: [IntCounter; Forward::ALL.len()],
     not_stored: IntCounterVec,
+    not_bridged: IntCounterVec,
     /// Client connections open now.
     pub(crate) connections: IntGauge,
     /// Connections refused because too many were open.
@@ -115,7 +119,20 @@ impl Metrics {
             &["cache"],
         )?;
         registry.register(Box::new(seconds.clone()))?;
+        let forwards = counters(
+            registry,
+            "forwards_total",
+            "Requests that went on towards an origin, by why they weren't answered from the cache.",
+            &["reason"],
+        )?;
         let metrics = Self {
+            forwards: Forward::ALL.map(|why| forwards.with_label_values(&[why.as_str()])),
+            not_bridged: counters(
+                registry,
+                "not_bridged_total",
+                "Origins' failures for which no stale answer stood in although one was held.",
+                &["reason"],
+            )?,
             requests: counters(registry, "requests_total", "Requests answered.", site_cache)?,
             bytes: counters(registry, "bytes_total", "Body bytes sent.", site_cache)?,
             origin_requests: counters(
@@ -167,6 +184,12 @@ impl Metrics {
             cache_capacity_bytes: gauges(registry, "cache_capacity_bytes", "Bytes at most.")?,
             cache_objects: gauges(registry, "cache_objects", "Keys held.")?,
         };
+        for reason in Unstorable::ALL.map(NotStored::Rules).iter().chain(&NotStored::OURS) {
+            metrics.not_stored.with_label_values(&[reason.as_str()]);
+        }
+        for reason in NoStale::ALL.iter().filter(|reason| **reason != NoStale::NotAnError) {
+            metrics.not_bridged.with_label_values(&[reason.as_str()]);
+        }
         for refusal in Refusal::ALL {
             metrics.refused.with_label_values(&[refusal.as_str()]);
         }
@@ -193,6 +216,19 @@ impl Metrics {
     /// Counts a refused request.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         self.refused.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// Counts a request that went on towards an origin.
+    pub(crate) fn forward(&self, why: Forward) {
+        self.forwards[why.index()].inc();
+    }
+
+    /// Counts an origin's failure for which nothing held stands in. What is no failure isn't
+    /// counted.
+    pub(crate) fn not_bridged(&self, why: NoStale) {
+        if why != NoStale::NotAnError {
+            self.not_bridged.with_label_values(&[why.as_str()]).inc();
+        }
     }
 
     /// Counts an answer that isn't stored.

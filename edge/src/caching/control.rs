@@ -161,6 +161,7 @@ pub(super) struct RequestControl {
     pub(super) min_fresh: Option<Duration>,
     /// [`Duration::MAX`] where the client takes any stale answer.
     pub(super) max_stale: Option<Duration>,
+    pub(super) stale_if_error: Option<Duration>,
 }
 
 impl RequestControl {
@@ -206,6 +207,8 @@ impl RequestControl {
             };
             let limit = limit.unwrap_or(Duration::ZERO);
             self.max_stale = Some(self.max_stale.map_or(limit, |known| known.min(limit)));
+        } else if is("stale-if-error") {
+            shorten(&mut self.stale_if_error, argument);
         }
     }
 }

@@ -77,6 +77,23 @@ pub enum Forward {
 }
 
 impl Forward {
+    /// All of them, in the order of [`Forward::index`].
+    pub const ALL: [Self; 8] = [
+        Self::Bypass,
+        Self::Method,
+        Self::UriMiss,
+        Self::VaryMiss,
+        Self::Miss,
+        Self::Request,
+        Self::Stale,
+        Self::Partial,
+    ];
+
+    /// Its place in [`Forward::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
     /// The token of RFC 9211.
     pub const fn as_str(self) -> &'static str {
         match self {

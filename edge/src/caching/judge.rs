@@ -44,6 +44,23 @@ pub enum Unstorable {
 }
 
 impl Unstorable {
+    /// All of them, for the metric.
+    pub const ALL: [Self; 13] = [
+        Self::Method,
+        Self::Interim,
+        Self::NotModified,
+        Self::PartialContent,
+        Self::NotUnderstood,
+        Self::NoStore,
+        Self::RequestNoStore,
+        Self::Private,
+        Self::Authorization,
+        Self::SetCookie,
+        Self::VaryStar,
+        Self::Status,
+        Self::NoFreshness,
+    ];
+
     /// For `Cache-Status`, the log and a metric's label.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -157,7 +174,11 @@ fn lifetime(
     let Response { status, headers } = response;
     // What was never fresh for anybody isn't kept usable by the site's windows: nobody said that
     // it is for more than the one who asked.
-    let lasting = |duration: Duration| Lifetime { duration, windows: !duration.is_zero() };
+    // Nor is an error: when it is stale, the next one is as good.
+    let lasting = |duration: Duration| {
+        let windows = !duration.is_zero() && !status.is_server_error();
+        Lifetime { duration, windows }
+    };
     match freshness::explicit(control, headers, expires, times.response) {
         Explicit::Lifetime(duration) => Ok(lasting(duration)),
         Explicit::Silent => {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use http::StatusCode;
 use kingcdn_config::clock::Timestamp;
 
-use super::Terms;
+use super::control::RequestControl;
 use super::terms::Reuse;
+use super::{Request, Terms};
 
 /// What went wrong with the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub enum NoStale {
 }
 
 impl NoStale {
+    /// All of them, for the metric.
+    pub const ALL: [Self; 4] =
+        [Self::NotAnError, Self::NoCache, Self::MustRevalidate, Self::WindowPassed];
+
     /// For `Cache-Status` and the log.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,11 +47,12 @@ impl NoStale {
     }
 }
 
-/// The age with which the held answer may stand in for what the origin didn't deliver.
+/// The age with which the held answer may stand in for what the origin didn't deliver to `request`.
 ///
 /// # Errors
 /// The reason why it may not.
 pub fn stale_on_error(
+    request: Request<'_>,
     terms: &Terms,
     trouble: Trouble,
     now: Timestamp,
@@ -57,11 +63,16 @@ pub fn stale_on_error(
     {
         return Err(NoStale::NotAnError);
     }
+    // RFC 5861 section 4: a request's own window is for this request, be it longer or shorter.
+    let wished = RequestControl::parse(request.headers).stale_if_error;
+    let wished = wished.map(|window| terms.fresh_until.plus(window));
     match terms.reuse {
         Reuse::Validated => Err(NoStale::NoCache),
         _ if terms.is_fresh(now) => Ok(terms.age(now)),
         Reuse::Fresh => Err(NoStale::MustRevalidate),
-        Reuse::Stale { error_until, .. } if now < error_until => Ok(terms.age(now)),
+        Reuse::Stale { error_until, .. } if now < wished.unwrap_or(error_until) => {
+            Ok(terms.age(now))
+        }
         Reuse::Stale { .. } => Err(NoStale::WindowPassed),
     }
 }

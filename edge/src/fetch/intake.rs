@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use kingcdn_config::clock::Timestamp;
@@ -103,9 +103,12 @@ impl Pull {
     /// Whether what is held serves better than an answer with this status: an error that took its
     /// place would be all that is left of it (RFC 5861 section 4).
     fn stale_stands_in(&self, status: StatusCode, now: Timestamp) -> bool {
+        // Not as this client wishes: what is stored is for all.
+        let no_wishes = HeaderMap::new();
+        let anybody = caching::Request { method: &Method::GET, headers: &no_wishes };
         self.fetch.held.iter().any(|held| {
             held.terms.serves(self.client())
-                && stale_on_error(&held.terms, Trouble::Status(status), now).is_ok()
+                && stale_on_error(anybody, &held.terms, Trouble::Status(status), now).is_ok()
         })
     }
 

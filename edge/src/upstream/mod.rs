@@ -70,6 +70,12 @@ pub(crate) enum FetchError {
     /// The client's body was longer than permitted.
     #[error("the request's body is too long")]
     RequestTooLong,
+    /// The client's body was badly framed, or broke off.
+    #[error("the request's body is broken")]
+    RequestBroken,
+    /// The client sent nothing of its body for too long.
+    #[error("the client sent nothing of its body for too long")]
+    RequestStalled,
     /// The fetch was given up before its answer began.
     #[error("the fetch was given up")]
     Aborted,
@@ -85,7 +91,14 @@ impl FetchError {
             Self::Unreachable | Self::Protocol | Self::Aborted => StatusCode::BAD_GATEWAY,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::RequestTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RequestBroken => StatusCode::BAD_REQUEST,
+            Self::RequestStalled => StatusCode::REQUEST_TIMEOUT,
         }
+    }
+
+    /// Whether it says nothing about the origin.
+    fn is_the_clients(self) -> bool {
+        matches!(self, Self::RequestTooLong | Self::RequestBroken | Self::RequestStalled)
     }
 
     /// The reason in `Cache-Status`, the log and the metric.
@@ -98,6 +111,8 @@ impl FetchError {
             Self::Protocol => "origin-protocol-error",
             Self::Busy => "origin-busy",
             Self::RequestTooLong => "request-too-long",
+            Self::RequestBroken => "request-broken",
+            Self::RequestStalled => "request-stalled",
             Self::Aborted => "aborted",
         }
     }

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::OriginMetrics;
-use super::body::{AnswerBody, RequestBody, TooLong};
+use super::body::{AnswerBody, ClientBodyError, RequestBody};
 use super::pool::{Connection, Pool};
 use super::{FetchError, Outbound};
 use crate::stall::StallLimited;
@@ -82,8 +82,10 @@ impl Origin {
                 (Ok(answer), None)
             }
             Err(Unanswered { error, request }) => {
-                let until = self.outbound.clock.now().plus(TROUBLED_FOR);
-                self.troubled_until.store(until.as_millis(), Ordering::Relaxed);
+                if !error.is_the_clients() {
+                    let until = self.outbound.clock.now().plus(TROUBLED_FOR);
+                    self.troubled_until.store(until.as_millis(), Ordering::Relaxed);
+                }
                 tracing::warn!(origin = %self.url, reason = error.as_str(), "{error}");
                 (Err(error), request.map(Request::into_body))
             }
@@ -240,8 +242,11 @@ fn bodiless(request: &Request<RequestBody>) -> Request<RequestBody> {
 fn classify(error: &hyper::Error) -> FetchError {
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {
-        if error.is::<TooLong>() {
-            return FetchError::RequestTooLong;
+        match error.downcast_ref::<ClientBodyError>() {
+            Some(ClientBodyError::TooLong(_)) => return FetchError::RequestTooLong,
+            Some(ClientBodyError::Http(_)) => return FetchError::RequestBroken,
+            Some(ClientBodyError::Stalled) => return FetchError::RequestStalled,
+            None => {}
         }
         cause = error.source();
     }

@@ -1,9 +1,13 @@
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, Method, StatusCode};
 
 use super::*;
 use crate::caching::testing::{after, stored};
+
+fn get(headers: &HeaderMap) -> Request<'_> {
+    Request { method: &Method::GET, headers }
+}
 
 #[test]
 fn when_a_stale_answer_stands_in() {
@@ -65,7 +69,32 @@ fn when_a_stale_answer_stands_in() {
         ("RFC 9111 5.2.2.4", "max-age=60, no-cache, stale-if-error=5", gone, 0, Err(No::NoCache)),
     ] {
         let terms = stored(&[&format!("Cache-Control: {held}"), "ETag: \"a\""]);
-        let age = stale_on_error(&terms, trouble, after(elapsed));
+        let age = stale_on_error(get(&HeaderMap::new()), &terms, trouble, after(elapsed));
         assert_eq!(age, expected.map(Duration::from_secs), "{clause}: {held}");
+    }
+}
+
+#[test]
+fn a_requests_own_window() {
+    use NoStale as No;
+    for (clause, held, wished, elapsed, expected) in [
+        ("RFC 5861 4 longer", "max-age=60, stale-if-error=5", "stale-if-error=9", 68, Ok(68)),
+        ("RFC 5861 4 end", "max-age=60", "stale-if-error=9", 69, Err(No::WindowPassed)),
+        ("shorter", "max-age=60, stale-if-error=5", "stale-if-error=1", 61, Err(No::WindowPassed)),
+        (
+            "no number",
+            "max-age=60, stale-if-error=5",
+            "stale-if-error=x",
+            60,
+            Err(No::WindowPassed),
+        ),
+        ("forbidden", "s-maxage=60", "stale-if-error=9", 60, Err(No::MustRevalidate)),
+        ("never", "max-age=60, no-cache", "stale-if-error=9", 0, Err(No::NoCache)),
+    ] {
+        let terms = stored(&[&format!("Cache-Control: {held}"), "ETag: \"a\""]);
+        let mut headers = HeaderMap::new();
+        headers.insert("cache-control", wished.parse().expect("a value"));
+        let age = stale_on_error(get(&headers), &terms, Trouble::Unreachable, after(elapsed));
+        assert_eq!(age, expected.map(Duration::from_secs), "{clause}: {wished}");
     }
 }
