@@ -106,6 +106,7 @@ pub(crate) fn settle(volume: &Volume) -> Result<(), Reason> {
     for segment in doomed {
         let gone = volume.device.unlink(&segment.path);
         gone.map_err(Reason::io("remove", &segment.path))?;
+        volume.index().leaving -= 1;
     }
     Ok(())
 }

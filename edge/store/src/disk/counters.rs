@@ -48,6 +48,8 @@ counters! {
     shed_out,
     /// Records that weren't what they should be; dropped, never served.
     bad_records,
+    /// Segments that a start found damaged as a whole, and removed.
+    bad_segments,
     /// Reads that failed.
     read_errors,
     /// Times that the disk was taken out.

@@ -55,6 +55,16 @@ pub(crate) trait Device: Send + Sync + 'static {
         Ok(rustix::fs::fdatasync(file)?)
     }
 
+    /// A file to be written anew, whatever it was.
+    fn overwrite(&self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().write(true).create(true).truncate(true).open(path)
+    }
+
+    /// Gives a file another name, in the place of the one that had it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
     /// Removes a file's name; who has it open keeps it.
     fn unlink(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)

@@ -240,7 +240,7 @@ impl Disk {
         let volume = self.volume.load_full();
         if let Some(volume) = &volume
             && !self.queue.has(id)
-            && volume.index().log.peek(id).is_none()
+            && !volume.index().may_come_back(id)
         {
             return;
         }

@@ -31,6 +31,7 @@ impl Copying {
         let Some(reclaim) = index.log.reclaim() else { return Ok(None) };
         let victim = reclaim.victim;
         let segment = index.segments.get(usize::from(victim)).cloned().flatten();
+        index.leaving += usize::from(segment.is_some());
         drop(index);
         if let Some(slot) = reclaim.opened {
             volume.open_segment(slot)?;

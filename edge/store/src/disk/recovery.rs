@@ -18,7 +18,7 @@ use super::meta::{Decoded, Meta};
 use super::queue::Queue;
 use super::record::{Header, What};
 use super::scan::scan;
-use super::segment::{SEGMENT_HEADER_BYTES, Segment, number_of};
+use super::segment::{Opened, SEGMENT_HEADER_BYTES, Segment, number_of};
 use super::snapshot::Mark;
 use super::snapshot_file::{self, Loaded};
 use super::volume::{Index, Marks, Parts, Volume};
@@ -85,7 +85,10 @@ impl Opening {
 
         let shape = Shape { segments: segments_of(self.size_bytes, meta), ..shape };
         let shape = Shape { segment_bytes: meta.segment_bytes, ..shape };
-        self.shrink(&mut found, usize::from(shape.segments));
+        if found.len() > usize::from(shape.segments) {
+            // With two free ones for what comes, as in a log that is at work.
+            self.shrink(&mut found, usize::from(shape.segments) - 2);
+        }
         let mut log = Log::new(shape, self.eviction, Arc::clone(&self.ledger));
         if let Some(state) = state {
             log.restore_state(state);
@@ -150,7 +153,7 @@ impl Opening {
         let mut votes: HashMap<(u64, u32), usize> = HashMap::new();
         let files = Arc::default();
         for path in segment_paths(&self.folder.join("segments"))? {
-            if let Ok(Some((_, header))) = Segment::open(&*self.device, path, &files) {
+            if let Ok(Opened::Right(_, header)) = Segment::open(&*self.device, path, &files) {
                 *votes.entry((header.seed, header.segment_bytes)).or_default() += 1;
             }
         }
@@ -202,19 +205,16 @@ impl Opening {
         for path in segment_paths(folder)? {
             let opened = Segment::open(&*self.device, path.clone(), files)
                 .map_err(Reason::io("open", &path))?;
-            let ours = opened.filter(|(_, header)| {
-                header.seed == meta.seed && header.segment_bytes == meta.segment_bytes
-            });
-            match ours {
-                Some((segment, _)) => {
+            if let Opened::Right(segment, header) = opened {
+                if header.seed == meta.seed && header.segment_bytes == meta.segment_bytes {
                     found.push(Found { segment, entries: Vec::new(), tail: 0, end: 0 });
+                    continue;
                 }
-                None => {
-                    count(&self.counters.bad_records);
-                    tracing::warn!(segment = %path.display(), "removed a damaged segment");
-                    self.device.unlink(&path).map_err(Reason::io("remove", &path))?;
-                }
+            } else if let Opened::Damaged = opened {
+                count(&self.counters.bad_segments);
+                tracing::warn!(segment = %path.display(), "removed a damaged segment");
             }
+            self.device.unlink(&path).map_err(Reason::io("remove", &path))?;
         }
         found.sort_unstable_by_key(|it| it.segment.number);
         Ok(found)
@@ -248,9 +248,6 @@ impl Opening {
 
     /// Removes the segments with the least worth, until there are no more than `segments`.
     fn shrink(&self, found: &mut Vec<Found>, segments: usize) {
-        if found.len() <= segments {
-            return;
-        }
         let worth = |of: &Found| -> u128 {
             let worth = |it: &Entry| u128::from(it.value) * u128::from(it.place.len);
             of.entries.iter().map(worth).sum()
@@ -341,7 +338,7 @@ fn fill(mut log: Log, found: Vec<Found>, words: &HashMap<Id, Word>) -> Index {
         index.push(Some(Arc::new(segment)));
     }
     index.resize_with(usize::from(segments), || None);
-    Index { log, segments: index, doomed: Vec::new() }
+    Index { log, segments: index, leaving: 0, doomed: Vec::new() }
 }
 
 /// A number that nobody can guess.

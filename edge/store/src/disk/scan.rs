@@ -4,7 +4,7 @@ use std::io;
 
 use super::device::{self, Device};
 use super::meta::Meta;
-use super::record::{HEADER_BYTES, Header, Spot};
+use super::record::{Checksum, HEADER_BYTES, Header, Spot, What};
 use super::segment::Segment;
 
 /// Read at once where records are short, and where they are long.
@@ -13,8 +13,46 @@ const GLANCE_BYTES: usize = 4 << 10;
 /// From here on, records are long.
 const LONG_BYTES: u64 = 64 << 10;
 
-/// Visits the records from `from` on, in order, until there is none; where that is.
+/// Visits the records from `from` on, in order, until there is none; where that is. The last one
+/// may have been cut short by the end of the process, so that one is read in full; if it isn't
+/// right, it isn't one.
 pub(crate) fn scan(
+    device: &dyn Device,
+    segment: &Segment,
+    meta: Meta,
+    from: u32,
+    mut visit: impl FnMut(u32, &Header),
+) -> io::Result<u32> {
+    let mut last = None;
+    let end = headers(device, segment, meta, from, |offset, header| {
+        if let Some((offset, header)) = last.replace((offset, *header)) {
+            visit(offset, &header);
+        }
+    })?;
+    let Some((offset, header)) = last else { return Ok(end) };
+    if !is_whole(device, segment, offset, &header)? {
+        return Ok(offset);
+    }
+    visit(offset, &header);
+    Ok(end)
+}
+
+fn is_whole(
+    device: &dyn Device,
+    segment: &Segment,
+    offset: u32,
+    header: &Header,
+) -> io::Result<bool> {
+    if header.what == What::Filler {
+        return Ok(true);
+    }
+    let mut payload = vec![0; header.len as usize];
+    let at = Segment::at(offset) + HEADER_BYTES as u64;
+    device::read_exact(device, &segment.file, &mut payload, at)?;
+    Ok(Checksum::of(&payload) == header.checksum)
+}
+
+fn headers(
     device: &dyn Device,
     segment: &Segment,
     meta: Meta,

@@ -66,6 +66,14 @@ impl SegmentHeader {
     }
 }
 
+/// What a segment's file turns out to be.
+pub(crate) enum Opened {
+    Right(Segment, SegmentHeader),
+    /// Created, and then the process ended.
+    Unfinished,
+    Damaged,
+}
+
 /// A segment's file, open.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -117,23 +125,24 @@ impl Segment {
         device: &dyn Device,
         path: PathBuf,
         files: &Arc<AtomicUsize>,
-    ) -> io::Result<Option<(Self, SegmentHeader)>> {
+    ) -> io::Result<Opened> {
         let file = device.open(&path)?;
         let mut bytes = [0; 64];
         if let Err(error) = device::read_exact(device, &file, &mut bytes, 0) {
             let short = error.kind() == io::ErrorKind::UnexpectedEof;
-            return if short { Ok(None) } else { Err(error) };
+            return if short { Ok(Opened::Damaged) } else { Err(error) };
         }
         let named = path.file_name().and_then(|name| number_of(name.to_str()?));
         let Some(header) = SegmentHeader::decode(&bytes).filter(|it| Some(it.number) == named)
         else {
-            return Ok(None);
+            let unfinished = bytes.iter().all(|byte| *byte == 0);
+            return Ok(if unfinished { Opened::Unfinished } else { Opened::Damaged });
         };
         let len = SEGMENT_HEADER_BYTES as u64 + u64::from(header.segment_bytes);
         if file.metadata()?.len() != len {
-            return Ok(None);
+            return Ok(Opened::Damaged);
         }
-        Ok(Some((Self::over(path, file, header, files), header)))
+        Ok(Opened::Right(Self::over(path, file, header, files), header))
     }
 
     fn over(path: PathBuf, file: File, header: SegmentHeader, files: &Arc<AtomicUsize>) -> Self {

@@ -1,6 +1,6 @@
 //! Snapshots as files: two of them, so that one is whole whatever happens to the other.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -100,7 +100,7 @@ pub(crate) fn write(volume: &Volume) -> Result<(), Reason> {
     let failed = |error| Reason::io("write", &temporary)(error);
     let (head, segments) = volume.head();
     let device = &*volume.device;
-    let file = create(&temporary).map_err(failed)?;
+    let file = device.overwrite(&temporary).map_err(failed)?;
     let mut at = 0;
     let mut gathered = head.encode();
     for (slot, segment) in segments {
@@ -120,9 +120,9 @@ pub(crate) fn write(volume: &Volume) -> Result<(), Reason> {
     at += device::write_all(device, &file, &[&gathered], at).map_err(failed)?;
     device.sync(&file).map_err(failed)?;
     let (newest, older) = (folder.join(NEWEST), folder.join(OLDER));
-    match fs::rename(&newest, &older) {
+    match device.rename(&newest, &older) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => fs::rename(&temporary, &newest).map_err(failed)?,
+        _ => device.rename(&temporary, &newest).map_err(failed)?,
     }
     sync_folder(device, folder).map_err(failed)?;
     add(&volume.counters.bytes_overhead, at);
@@ -140,15 +140,11 @@ pub(crate) fn replace(
     content: &[u8],
 ) -> io::Result<()> {
     let temporary = folder.join(format!("{name}.new"));
-    let file = create(&temporary)?;
+    let file = device.overwrite(&temporary)?;
     device::write_all(device, &file, &[content], 0)?;
     device.sync(&file)?;
-    fs::rename(&temporary, folder.join(name))?;
+    device.rename(&temporary, &folder.join(name))?;
     sync_folder(device, folder)
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).open(path)
 }
 
 fn sync_folder(device: &dyn Device, folder: &Path) -> io::Result<()> {

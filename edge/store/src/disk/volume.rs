@@ -64,8 +64,18 @@ pub(crate) struct Index {
     pub(crate) log: Log,
     /// By the log's numbers.
     pub(crate) segments: Vec<Option<Arc<Segment>>>,
-    /// Reclaimed, to be removed once what survived of them is on the device.
+    /// Segments that are reclaimed and whose files are still there. A start may believe records of
+    /// them that aren't found any more.
+    pub(crate) leaving: usize,
+    /// Reclaimed, to be removed once what survived of them is on the device, the oldest first.
     pub(crate) doomed: Vec<Arc<Segment>>,
+}
+
+impl Index {
+    /// Whether there is a record of `id`, or one may be found by a start.
+    pub(crate) fn may_come_back(&self, id: &Id) -> bool {
+        self.leaving > 0 || self.log.peek(id).is_some()
+    }
 }
 
 /// Ids of which an older record may lie in a segment that a start would believe: those replaced or

@@ -1,6 +1,11 @@
 //! The disk tier as its users see it.
 
 mod basics;
+mod corruption;
+mod faults;
+mod faulty;
+mod folders;
+mod reclaims;
 
 use std::fs;
 use std::path::Path;
@@ -9,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::faulty::Faulty;
 use super::device::{Device, System};
 use super::*;
 use crate::Id;
@@ -27,7 +33,7 @@ fn settings() -> Settings {
 }
 
 fn open_sized(folder: &Path, size_bytes: u64) -> Disks {
-    open_on(folder, size_bytes, Arc::new(System))
+    open_on(folder, size_bytes, Arc::new(Faulty::default()))
 }
 
 fn open_on(folder: &Path, size_bytes: u64, device: Arc<dyn Device>) -> Disks {

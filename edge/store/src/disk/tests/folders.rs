@@ -1,0 +1,137 @@
+use std::process::Command;
+
+use super::super::meta::Meta;
+use super::*;
+
+#[test]
+fn a_folder_serves_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    put(&first, 1, 100);
+    first.flush();
+    let second = open(folder.path());
+    let refused = status(&second);
+    assert_eq!(refused.state, State::Out);
+    let (label, sentence) = refused.reason.unwrap();
+    assert_eq!(label, "locked");
+    assert!(sentence.contains(&std::process::id().to_string()), "{sentence}");
+    assert_eq!(get(&first, id(1)).unwrap(), content(1, 100), "not disturbed");
+    drop(first);
+    wait_for(&second, State::Ready);
+    assert_eq!(get(&second, id(1)).unwrap(), content(1, 100));
+}
+
+#[test]
+fn another_version_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    for _ in 0..2 {
+        // As the next version may write it.
+        let mut meta = Meta { seed: 1, segment_bytes: 1 }.encode();
+        meta[8..12].copy_from_slice(&2_u32.to_le_bytes());
+        let checksum = twox_hash::XxHash3_64::oneshot(&meta[..56]);
+        meta[56..].copy_from_slice(&checksum.to_le_bytes());
+        fs::write(folder.path().join("meta"), meta).unwrap();
+        let disks = open(folder.path());
+        assert_eq!(status(&disks).state, State::Ready);
+        assert_eq!(fs::read(folder.path().join("set-aside/meta")).unwrap(), meta);
+        assert!(folder.path().join("set-aside/segments").is_dir());
+        put(&disks, 1, 100);
+        disks.flush();
+        assert_eq!(get(&disks, id(1)).unwrap(), content(1, 100));
+    }
+}
+
+#[test]
+fn a_size_may_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = 40 << 20;
+    let len = 100_000;
+    {
+        let disks = open_sized(folder.path(), large);
+        (0..350).for_each(|number| put(&disks, number, len));
+        disks.flush();
+        // These are asked for.
+        for _ in 0..20 {
+            (0..20).for_each(|number| drop(get(&disks, id(number))));
+        }
+    }
+    let held = |disks: &Disks| {
+        let right = |number: &u64| {
+            let found = get(disks, id(*number));
+            found.inspect(|bytes| assert_eq!(*bytes, content(*number, len))).is_some()
+        };
+        (0..350).filter(right).count()
+    };
+    let disks = open_sized(folder.path(), 25 << 20);
+    assert!(status(&disks).used_bytes <= 25 << 20, "{:?}", status(&disks));
+    let after = held(&disks);
+    assert!((100..250).contains(&after), "{after}");
+    assert!((0..20).all(|number| get(&disks, id(number)).is_some()), "the popular stayed");
+    drop(disks);
+    let disks = open_sized(folder.path(), 2 * large);
+    assert_eq!(held(&disks), after);
+    (1000..1400).for_each(|number| {
+        while disks.put(id(number), Kind(1), 1, vec![content(number, len)]).is_err() {
+            disks.flush();
+        }
+    });
+    disks.flush();
+    assert_eq!(held(&disks), after, "there is room for more");
+    drop(disks);
+    // Too few segments of that length would fit: begun anew.
+    let disks = open_sized(folder.path(), SMALL_BYTES);
+    assert_eq!(status(&disks).state, State::Ready);
+    assert!(status(&disks).used_bytes <= SMALL_BYTES);
+}
+
+#[test]
+fn a_folder_that_is_removed_is_noticed_and_made_again() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cache");
+    let disks = open(&folder);
+    put(&disks, 1, 100);
+    disks.flush();
+    fs::remove_dir_all(&folder).unwrap();
+    let waiting = kingcdn_config::clock::Stopwatch::start();
+    while !folder.join("meta").exists() {
+        assert!(waiting.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    wait_for(&disks, State::Ready);
+    assert_eq!(status(&disks).counts.outages, 1);
+    put(&disks, 2, 100);
+    disks.flush();
+    assert_eq!(get(&disks, id(2)).unwrap(), content(2, 100));
+    assert_eq!(get(&disks, id(1)), None);
+}
+
+/// A real full disk, where this process may mount one.
+#[test]
+fn a_full_disk_takes_itself_out() {
+    let root = tempfile::tempdir().unwrap();
+    let mount = |arguments: &[&str]| {
+        let ran = Command::new(arguments[0]).args(&arguments[1..]).arg(root.path()).output();
+        ran.is_ok_and(|ran| ran.status.success())
+    };
+    if !mount(&["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs"]) {
+        eprintln!("skipped: no right to mount a small disk");
+        return;
+    }
+    let folder = root.path().join("cache");
+    let disks = open(&folder);
+    assert_eq!(status(&disks).state, State::Ready);
+    for number in 0..20 {
+        let _ = disks.put(id(number), Kind(1), 1, vec![content(number, 700_000)]);
+        disks.flush();
+    }
+    wait_for(&disks, State::Out);
+    assert_eq!(status(&disks).reason.unwrap().0, "full");
+    assert!(mount(&["mount", "-o", "remount,size=30m"]), "more room");
+    wait_for(&disks, State::Ready);
+    put(&disks, 100, 700_000);
+    disks.flush();
+    assert_eq!(get(&disks, id(100)).unwrap(), content(100, 700_000));
+    drop(disks);
+    assert!(mount(&["umount", "-l"]));
+}
