@@ -6,6 +6,7 @@
 
 pub mod disk;
 pub mod policy;
+pub mod replay;
 
 /// Names a record. Its owner makes it, by a hash wide enough that two never meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

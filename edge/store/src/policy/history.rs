@@ -1,8 +1,8 @@
 //! How often was asked for what isn't held any more.
 //!
-//! Two generations of fingerprints. Each takes as many as records are held; when one is full the
-//! older one is forgotten. So between once and twice the number of held records is remembered, at
-//! about five bytes each, however that number changes.
+//! Two generations of fingerprints. When one is full the older one is forgotten, and the next is
+//! made as large as is wanted then. So between once and twice the wanted number is remembered, at
+//! five to six bytes each, however that number changes.
 
 /// Fingerprints of a bucket; the newest is first, the oldest falls out.
 const WAYS: usize = 8;
@@ -30,10 +30,11 @@ impl History {
         Self { current: Generation::new(SMALLEST), older: Generation::new(SMALLEST) }
     }
 
-    /// Remembers that `hash` was asked for `frequency` times, while `held` records are held.
-    pub(super) fn note(&mut self, hash: u64, frequency: u8, held: usize) {
+    /// Remembers that `hash` was asked for `frequency` times, where `wanted` records are to be
+    /// remembered.
+    pub(super) fn note(&mut self, hash: u64, frequency: u8, wanted: usize) {
         if self.current.noted >= self.current.planned {
-            let next = Generation::new(held.max(SMALLEST));
+            let next = Generation::new(wanted.max(SMALLEST));
             self.older = std::mem::replace(&mut self.current, next);
         }
         self.current.note(hash, frequency);

@@ -1,6 +1,6 @@
 //! What the tiers know together.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Eviction;
@@ -10,7 +10,9 @@ use crate::Id;
 
 /// Of the bytes asked for, the share that may be written to disk for records that were asked for
 /// only once.
-const WRITTEN_SHARE: f64 = 0.4;
+const WRITTEN_SHARE: f64 = 1.0;
+/// For each record held, so many that were evicted are remembered once or twice over.
+const REMEMBERED: f64 = 1.25;
 
 /// How often was asked for what isn't held any more, and how much may be written to disk. All
 /// tiers of an edge share one. Its lock is taken for what is stored and evicted, never for a hit.
@@ -18,6 +20,7 @@ const WRITTEN_SHARE: f64 = 0.4;
 pub struct Ledger {
     eviction: Eviction,
     disk_bytes: u64,
+    memory_bytes: AtomicU64,
     history: Mutex<History>,
     /// Records held by all tiers: as many as that are remembered once or twice over.
     held: AtomicUsize,
@@ -44,10 +47,30 @@ impl Ledger {
         Self {
             eviction,
             disk_bytes,
+            memory_bytes: AtomicU64::new(0),
             history: Mutex::new(History::new()),
             held: AtomicUsize::new(0),
             tokens: AtomicI64::new(0),
         }
+    }
+
+    /// Whether a response of so many bytes is worth keeping at all. In order of the last request
+    /// one that is larger than all tiers together would push out everything, and then itself.
+    pub(super) fn keeps(&self, response_bytes: u64) -> bool {
+        match self.eviction {
+            Eviction::Lfu => true,
+            Eviction::Lru => response_bytes <= self.disk_bytes.saturating_add(self.memory_bytes()),
+        }
+    }
+
+    /// Bytes of the memory tier.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// There is a memory tier of so many bytes.
+    pub(super) fn set_memory_bytes(&self, bytes: u64) {
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Whether there is a disk tier.
@@ -69,7 +92,10 @@ impl Ledger {
     pub fn note(&self, id: &Id, frequency: u8) {
         if self.eviction == Eviction::Lfu {
             let held = self.held.load(Ordering::Relaxed);
-            self.history().note(hash(id), frequency, held);
+            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+            #[allow(clippy::cast_sign_loss)]
+            let remembered = (held as f64 * REMEMBERED) as usize;
+            self.history().note(hash(id), frequency, remembered);
         }
     }
 

@@ -86,6 +86,13 @@ impl Index {
         Some(gone)
     }
 
+    /// Memory that this takes.
+    pub(super) fn bytes(&self) -> usize {
+        let records: usize = self.chunks.iter().map(Vec::capacity).sum();
+        let shards: usize = self.shards.iter().map(HashTable::allocation_size).sum();
+        records * size_of::<Record>() + shards
+    }
+
     fn take_slot(&mut self, new: Record) -> Option<u32> {
         if self.free != NONE {
             let slot = self.free;

@@ -1,6 +1,6 @@
 //! Who stays in an append-only log of segments.
 //!
-//! Records are appended to an open segment; nothing is overwritten. To make room, the segment with
+//! Records are appended to open segments; nothing is overwritten. To make room, the segment with
 //! the least worth keeping is reclaimed: what in it is worth more than a threshold `L` is appended
 //! again elsewhere, the rest is evicted. `L` rises so that a share of the log is above it; a
 //! controller sets that share by what reclaims have to write again, which bounds write
@@ -14,6 +14,7 @@ mod reclaim;
 mod restore;
 mod segments;
 mod shape;
+mod steering;
 #[cfg(test)]
 mod tests;
 mod worth;
@@ -23,37 +24,31 @@ use std::sync::Arc;
 use self::index::{Index, Record, Slot};
 pub use self::reclaim::{Reclaim, Survivor};
 pub use self::restore::{Entry, State};
-use self::segments::Segment;
 pub use self::segments::Use;
+use self::segments::{Segments, Stay};
 pub use self::shape::{Shape, TooSmall};
-use self::worth::{Histogram, ONE, Threshold};
+use self::steering::Steering;
+use self::worth::{Histogram, Threshold};
 use super::{Eviction, Ledger};
 use crate::Id;
 
-/// How much the size counts: 0 favours bytes, more favours object hits.
-const SIZE_EXPONENT: f64 = 0.0;
+/// How much the size counts for what a record is worth: 0 favours bytes, more favours object hits.
+const SIZE_EXPONENT: f64 = 0.2;
 
 /// An append-only log, as far as its policy goes.
 #[derive(Debug)]
 pub struct Log {
-    shape: Shape,
     eviction: Eviction,
     ledger: Arc<Ledger>,
     index: Index,
-    segments: Vec<Segment>,
-    /// Free segments, the next one last.
-    free: Vec<u16>,
-    open_new: Option<u16>,
-    open_survivors: Option<u16>,
+    segments: Segments,
     reclaimed: Option<u16>,
     threshold: Threshold,
+    /// Bytes of all records by what they are worth.
     worth: Histogram,
-    /// `u`: the share of the capacity that is to be above the threshold.
-    share: f64,
+    steering: Steering,
     /// Bytes of new records so far: the clock of [`Eviction::Lru`].
     clock_bytes: u64,
-    /// Segments closed so far.
-    closings: u64,
     mean_bytes: f64,
     stats: Stats,
 }
@@ -111,20 +106,15 @@ impl Log {
     #[must_use]
     pub fn new(shape: Shape, eviction: Eviction, ledger: Arc<Ledger>) -> Self {
         Self {
-            shape,
             eviction,
             ledger,
             index: Index::new(),
-            segments: (0..shape.segments).map(|_| Segment::new()).collect(),
-            free: (0..shape.segments).rev().collect(),
-            open_new: None,
-            open_survivors: None,
+            segments: Segments::new(shape),
             reclaimed: None,
             threshold: Threshold::new(0),
             worth: Histogram::new(),
-            share: reclaim::SHARE_FIRST,
+            steering: Steering::new(shape.capacity_bytes),
             clock_bytes: 0,
-            closings: 0,
             mean_bytes: 0.0,
             stats: Stats::default(),
         }
@@ -135,12 +125,11 @@ impl Log {
         let slot = self.index.find(id)?;
         let record = *self.index.get(slot)?;
         let frequency = record.frequency.saturating_add(1);
-        let value = self.value(record.len, frequency).max(record.value);
-        self.worth.take(self.threshold, record.value, record.len);
-        self.worth.add(self.threshold, value, record.len);
-        if let Some(segment) = self.segments.get_mut(usize::from(record.segment)) {
-            segment.worth.take(self.threshold, record.value, record.len);
-            segment.worth.add(self.threshold, value, record.len);
+        let value = self.value(record.len, frequency, self.ledger.memory_bytes());
+        let value = value.max(record.value);
+        self.worth.change(self.threshold, record.len, record.value, value);
+        if let Some(segment) = self.segments.get_mut(record.segment) {
+            segment.worth.change(self.threshold, record.len, record.value, value);
         }
         if let Some(record) = self.index.get_mut(slot) {
             record.frequency = frequency;
@@ -162,17 +151,22 @@ impl Log {
     /// # Errors
     /// When it has no place, or none before a reclaim.
     pub fn append(&mut self, id: &Id, len: u32, frequency: u8) -> Result<Placement, NoRoom> {
-        if len == 0 || len > self.shape.segment_bytes {
+        if len == 0 || len > self.shape().segment_bytes {
             return Err(NoRoom::Length(len));
         }
-        let room = self.room(Use::New, len).ok_or(NoRoom::Reclaim)?;
+        let value = self.value(len, frequency, 0);
+        let stay = match self.eviction {
+            Eviction::Lfu => Stay::of_new(self.threshold.units_above(value)),
+            Eviction::Lru => Stay::Short,
+        };
+        let room = self.segments.room(stay, len).ok_or(NoRoom::Reclaim)?;
         self.remove(id);
         self.clock_bytes += u64::from(len);
         let share = if self.mean_bytes > 0.0 { 1.0 / 4096.0 } else { 1.0 };
         self.mean_bytes += (f64::from(len) - self.mean_bytes) * share;
         self.stats.appended_bytes += u64::from(len);
+        self.steering.wrote(u64::from(len));
         self.ledger.wrote(u64::from(len));
-        let value = self.value(len, frequency);
         let Place { segment, offset, .. } = room.place;
         let record = Record { id: *id, offset, len, value, segment, frequency };
         self.add(record).ok_or(NoRoom::Reclaim)?;
@@ -190,8 +184,8 @@ impl Log {
         for slot in self.slots_of(segment) {
             self.take(slot);
         }
-        if self.segments.get(usize::from(segment)).is_some_and(|it| it.used == Use::Closed) {
-            self.set_free(segment);
+        if self.segment_use(segment) == Some(Use::Closed) {
+            self.segments.set_free(segment);
         }
     }
 
@@ -210,31 +204,32 @@ impl Log {
     /// Number and length of the segments.
     #[must_use]
     pub fn shape(&self) -> Shape {
-        self.shape
+        self.segments.shape()
     }
 
     /// What a segment is used for.
     #[must_use]
     pub fn segment_use(&self, segment: u16) -> Option<Use> {
-        self.segments.get(usize::from(segment)).map(|segment| segment.used)
+        self.segments.get(segment).map(|segment| segment.used)
     }
 
     /// Bytes of live records in a segment.
     #[must_use]
     pub fn segment_live_bytes(&self, segment: u16) -> u64 {
-        self.segments.get(usize::from(segment)).map_or(0, |segment| segment.live)
+        self.segments.get(segment).map_or(0, |segment| segment.live)
     }
 
     /// Bytes of live records.
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.live).sum()
+        self.segments.all().map(|(_, segment)| segment.live).sum()
     }
 
-    /// Bytes written and not free yet, dead ones included.
+    /// Bytes that the segments take on disk: closed ones up to their end, open ones as a whole.
+    /// Never more than the capacity.
     #[must_use]
     pub fn occupied_bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| u64::from(segment.end)).sum()
+        self.segments.occupied_bytes()
     }
 
     /// What happened so far.
@@ -243,61 +238,24 @@ impl Log {
         self.stats
     }
 
-    /// What a record is worth that was asked for now.
-    fn value(&self, len: u32, frequency: u8) -> u32 {
+    /// Memory that the index takes, without the ledger's share.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.index.bytes() + self.segments.bytes() + self.worth.bytes()
+    }
+
+    /// What a record is worth that was asked for now, or whose last request is so many bytes of
+    /// new records `younger` than that of one that comes out of memory now.
+    fn value(&self, len: u32, frequency: u8, younger: u64) -> u32 {
         match self.eviction {
-            // Nothing outlives as many bytes of new records as the log has room for, so half of
-            // the bins are always enough.
             Eviction::Lru => {
-                let tick = (self.shape.capacity_bytes() / u64::from(worth::BINS / 2)).max(1);
-                let ticks = u32::try_from(self.clock_bytes / tick).unwrap_or(u32::MAX);
-                self.threshold.capped(worth::of_ticks(ticks))
+                let asked = self.clock_bytes.saturating_add(younger);
+                self.threshold.of_clock(asked, self.shape().capacity_bytes)
             }
             Eviction::Lfu => {
                 let size = f64::from(len) / self.mean_bytes.max(1.0);
-                let units = f64::from(frequency) * size.powf(-SIZE_EXPONENT) * f64::from(ONE);
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                self.threshold.above((units as u32).max(1))
+                self.threshold.of_worth(f64::from(frequency) * size.powf(-SIZE_EXPONENT))
             }
-        }
-    }
-
-    /// Makes room for `len` bytes in an open segment, where one has it or may be opened.
-    fn room(&mut self, what: Use, len: u32) -> Option<Placement> {
-        let open = if what == Use::New { self.open_new } else { self.open_survivors };
-        let fits = open.filter(|open| {
-            let segment = self.segments.get(usize::from(*open));
-            segment.is_some_and(|it| self.shape.segment_bytes - it.end >= len)
-        });
-        let (segment, opened, closed) = match fits {
-            Some(segment) => (segment, None, None),
-            None => {
-                // The last free one is for survivors: without it nothing could be reclaimed.
-                if self.free.len() <= usize::from(what == Use::New) {
-                    return None;
-                }
-                let opened = self.free.pop()?;
-                if let Some(closed) = open {
-                    self.close(closed);
-                }
-                self.segments.get_mut(usize::from(opened))?.used = what;
-                *(if what == Use::New { &mut self.open_new } else { &mut self.open_survivors }) =
-                    Some(opened);
-                (opened, Some(opened), open)
-            }
-        };
-        let of = self.segments.get_mut(usize::from(segment))?;
-        let place = Place { segment, offset: of.end, len };
-        of.end += len;
-        Some(Placement { place, opened, closed })
-    }
-
-    fn close(&mut self, segment: u16) {
-        self.closings += 1;
-        if let Some(segment) = self.segments.get_mut(usize::from(segment)) {
-            segment.used = Use::Closed;
-            segment.closed = self.closings;
-            segment.slots.shrink_to_fit();
         }
     }
 
@@ -305,8 +263,9 @@ impl Log {
     fn add(&mut self, record: Record) -> Option<Slot> {
         let slot = self.index.insert(record)?;
         self.worth.add(self.threshold, record.value, record.len);
-        let segment = self.segments.get_mut(usize::from(record.segment))?;
-        segment.add(self.threshold, slot, record.value, record.len);
+        if let Some(segment) = self.segments.get_mut(record.segment) {
+            segment.add(self.threshold, slot, record.value, record.len);
+        }
         self.ledger.joined();
         Some(slot)
     }
@@ -315,7 +274,7 @@ impl Log {
     fn take(&mut self, slot: Slot) -> Option<Record> {
         let record = self.index.remove(slot)?;
         self.worth.take(self.threshold, record.value, record.len);
-        if let Some(segment) = self.segments.get_mut(usize::from(record.segment)) {
+        if let Some(segment) = self.segments.get_mut(record.segment) {
             segment.take(self.threshold, record.value, record.len);
         }
         self.ledger.left();
@@ -324,20 +283,13 @@ impl Log {
 
     /// The live records of a segment.
     fn slots_of(&self, segment: u16) -> Vec<Slot> {
-        let Some(of) = self.segments.get(usize::from(segment)) else { return Vec::new() };
+        let Some(of) = self.segments.get(segment) else { return Vec::new() };
         let mut slots: Vec<u32> = of.slots.clone();
         // A slot may have been another record's before.
         slots.sort_unstable();
         slots.dedup();
         let live = |slot: &Slot| self.index.get(*slot).is_some_and(|it| it.segment == segment);
         slots.into_iter().map(Slot).filter(live).collect()
-    }
-
-    fn set_free(&mut self, segment: u16) {
-        if let Some(of) = self.segments.get_mut(usize::from(segment)) {
-            of.free();
-            self.free.insert(0, segment);
-        }
     }
 }
 

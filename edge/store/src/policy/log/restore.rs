@@ -1,7 +1,6 @@
 //! What of a log survives a restart.
 
 use super::index::Record;
-use super::segments::Use;
 use super::worth::Threshold;
 use super::{Log, Place};
 use crate::Id;
@@ -54,7 +53,7 @@ impl Log {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Both are in range.
         State {
             threshold: self.threshold.bin(),
-            share: (self.share * 1e6) as u32,
+            share: (self.steering.share() * 1e6) as u32,
             clock_bytes: self.clock_bytes,
             mean_bytes: self.mean_bytes as u32,
         }
@@ -64,8 +63,7 @@ impl Log {
     pub fn restore_state(&mut self, state: State) {
         // Far from the end, so that no arithmetic on it overflows.
         self.threshold = Threshold::new(state.threshold.min(u32::MAX / 4));
-        self.share = (f64::from(state.share) / 1e6)
-            .clamp(super::reclaim::SHARE_LEAST, super::reclaim::SHARE_MOST);
+        self.steering.set_share(f64::from(state.share) / 1e6);
         self.clock_bytes = state.clock_bytes.min(u64::MAX / 4);
         self.mean_bytes = f64::from(state.mean_bytes);
     }
@@ -74,11 +72,9 @@ impl Log {
     /// many records were taken: one that lies outside of the segment isn't, and of two with one id
     /// the later one counts. A segment that is in use already takes nothing.
     pub fn restore_segment(&mut self, segment: u16, end: u32, entries: &[Entry]) -> usize {
-        let Some(at) = self.free.iter().position(|free| *free == segment) else { return 0 };
-        self.free.remove(at);
-        let end = end.min(self.shape.segment_bytes);
-        if let Some(of) = self.segments.get_mut(usize::from(segment)) {
-            (of.used, of.end) = (Use::Closed, end);
+        let end = end.min(self.shape().segment_bytes);
+        if self.segments.found(segment, end).is_none() {
+            return 0;
         }
         let mut taken = 0;
         for entry in entries {
@@ -98,13 +94,12 @@ impl Log {
             };
             taken += usize::from(self.add(record).is_some());
         }
-        self.close(segment);
         taken
     }
 
     /// The value of a record whose own isn't known any more: as if asked for now.
     #[must_use]
     pub fn value_of_new(&self, len: u32, frequency: u8) -> u32 {
-        self.value(len, frequency)
+        self.value(len, frequency, 0)
     }
 }

@@ -3,10 +3,12 @@
 /// Number and length of a log's segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// How many there are.
+    /// How many there may be at once.
     pub segments: u16,
-    /// Bytes of each.
+    /// Bytes of each while it is open. Closed, it takes no more than what is in it.
     pub segment_bytes: u32,
+    /// Bytes of all of them together.
+    pub capacity_bytes: u64,
 }
 
 /// Too few bytes for a log.
@@ -16,18 +18,21 @@ pub struct TooSmall(pub u64);
 
 impl Shape {
     /// Segments that a log should have: with fewer of them victims have more worth keeping.
-    const WANTED: u64 = 256;
+    const WANTED: u64 = 512;
+    /// Segments that a log should have even if they are short.
+    const WANTED_SHORT: u64 = 64;
     /// A slice of 1 MiB, with room for what its owner adds.
     const SHORTEST: u64 = (1 << 20) + (64 << 10);
-    /// Below this, slices of 1 MiB would leave much of each segment's end unused.
-    const SHORT: u64 = 4 << 20;
+    /// Shorter ones would be closed with much of them unused.
+    const SHORT: u64 = 2 * Self::SHORTEST;
     const LONGEST: u64 = 256 << 20;
-    const FEWEST: u64 = 8;
+    const FEWEST: u64 = 16;
     /// The smallest capacity.
     pub const MIN_BYTES: u64 = Self::FEWEST * Self::SHORTEST;
 
-    /// For a capacity: 256 segments if they can be of 4 MiB at least, down to 64 shorter ones;
-    /// more where they would be longer than 256 MiB.
+    /// For a capacity: 512 segments if they can be of 2 MiB at least, down to 64 shorter ones;
+    /// more where they would be longer than 256 MiB. Twice as many numbers, since many are closed
+    /// before they are full.
     ///
     /// # Errors
     /// When the capacity is below [`Shape::MIN_BYTES`].
@@ -35,16 +40,10 @@ impl Shape {
         if capacity_bytes < Self::MIN_BYTES {
             return Err(TooSmall(capacity_bytes));
         }
-        let shorter = (capacity_bytes / 64).clamp(Self::SHORTEST, Self::SHORT);
+        let shorter = (capacity_bytes / Self::WANTED_SHORT).clamp(Self::SHORTEST, Self::SHORT);
         let bytes = (capacity_bytes / Self::WANTED).clamp(shorter, Self::LONGEST);
-        let segments = (capacity_bytes / bytes).min(u64::from(u16::MAX));
+        let segments = (2 * (capacity_bytes / bytes)).min(u64::from(u16::MAX));
         #[allow(clippy::cast_possible_truncation)] // Both are bounded above.
-        Ok(Self { segments: segments as u16, segment_bytes: bytes as u32 })
-    }
-
-    /// Bytes of all segments.
-    #[must_use]
-    pub fn capacity_bytes(self) -> u64 {
-        u64::from(self.segments) * u64::from(self.segment_bytes)
+        Ok(Self { segments: segments as u16, segment_bytes: bytes as u32, capacity_bytes })
     }
 }

@@ -1,19 +1,20 @@
 //! What records are worth, and the threshold above which they are kept.
 //!
-//! A value is a `u32`: units of 1/16, so that it lasts for two hundred million requests' worth of
-//! aging. The threshold moves by bins of [`BIN`]; a histogram of bytes by bin tells how far.
+//! A value is a `u32` in units of a sixteenth of a request, so that it lasts for two hundred
+//! million requests' worth of aging. The threshold moves by bins; a histogram of bytes by bin tells
+//! how far.
 
 /// Units of a value that one request is worth, for a record of mean size.
 pub(super) const ONE: u32 = 16;
 /// Units of a bin.
-const BIN: u32 = 2;
+const BIN: u32 = 4;
 /// Bins above the threshold: no value is higher than these reach.
-pub(super) const BINS: u32 = 1024;
+const BINS: u32 = 256;
 
 /// Bytes by bin above the threshold.
 #[derive(Debug)]
 pub(super) struct Histogram {
-    bytes: Box<[u64]>,
+    bytes: Vec<u64>,
     kept: u64,
 }
 
@@ -35,9 +36,20 @@ impl Threshold {
         value / BIN > self.0
     }
 
-    /// The value of a record that is worth `units` above what is just not kept.
-    pub(super) fn above(self, units: u32) -> u32 {
-        self.capped((self.0 * BIN + BIN - 1).saturating_add(units))
+    /// The value of a record that was asked for now and is worth so many requests.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates.
+    pub(super) fn of_worth(self, requests: f64) -> u32 {
+        let units = (requests * f64::from(ONE)) as u32;
+        self.capped(self.floor().saturating_add(units.max(1)))
+    }
+
+    /// The value of a record that was last asked for when the log had seen so many bytes of new
+    /// records. In order of the last request nothing outlives as many as the log has room for, so
+    /// half of the bins reach for all of it.
+    pub(super) fn of_clock(self, bytes: u64, capacity_bytes: u64) -> u32 {
+        let tick = (capacity_bytes / u64::from(BINS / 2)).max(1);
+        let ticks = u32::try_from(bytes / tick).unwrap_or(u32::MAX);
+        self.capped(ticks.saturating_add(1).saturating_mul(BIN))
     }
 
     /// The same value, or the highest that fits.
@@ -45,14 +57,35 @@ impl Threshold {
         value.min((self.0 + BINS) * BIN + BIN - 1)
     }
 
+    /// By how much a value is above the threshold.
+    pub(super) fn units_above(self, value: u32) -> u32 {
+        value.saturating_sub(self.floor())
+    }
+
     pub(super) fn raise(&mut self) {
         self.0 += 1;
+    }
+
+    /// The highest value that isn't kept.
+    fn floor(self) -> u32 {
+        self.0 * BIN + BIN - 1
     }
 }
 
 impl Histogram {
     pub(super) fn new() -> Self {
-        Self { bytes: vec![0; BINS as usize].into(), kept: 0 }
+        let mut new = Self::unallocated();
+        new.allocate();
+        new
+    }
+
+    /// One that takes no memory, and nothing else, before [`Histogram::allocate`].
+    pub(super) fn unallocated() -> Self {
+        Self { bytes: Vec::new(), kept: 0 }
+    }
+
+    pub(super) fn allocate(&mut self) {
+        self.bytes = vec![0; BINS as usize];
     }
 
     /// Bytes above the threshold.
@@ -61,36 +94,41 @@ impl Histogram {
     }
 
     pub(super) fn add(&mut self, threshold: Threshold, value: u32, bytes: u32) {
-        if threshold.keeps(value) {
-            self.bytes[place(value / BIN)] += u64::from(bytes);
+        if threshold.keeps(value)
+            && let Some(bin) = self.bytes.get_mut(place(value / BIN))
+        {
+            *bin += u64::from(bytes);
             self.kept += u64::from(bytes);
         }
     }
 
     pub(super) fn take(&mut self, threshold: Threshold, value: u32, bytes: u32) {
-        if threshold.keeps(value) {
-            self.bytes[place(value / BIN)] -= u64::from(bytes);
+        if threshold.keeps(value)
+            && let Some(bin) = self.bytes.get_mut(place(value / BIN))
+        {
+            *bin -= u64::from(bytes);
             self.kept -= u64::from(bytes);
         }
     }
 
-    /// The threshold has risen to `bin`: what is in that bin isn't kept any more.
-    pub(super) fn risen(&mut self, bin: u32) {
-        self.kept -= std::mem::take(&mut self.bytes[place(bin)]);
+    pub(super) fn change(&mut self, threshold: Threshold, bytes: u32, before: u32, after: u32) {
+        self.take(threshold, before, bytes);
+        self.add(threshold, after, bytes);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.bytes.fill(0);
-        self.kept = 0;
+    /// The threshold has risen to `bin`: what is in that bin isn't kept any more.
+    pub(super) fn risen(&mut self, bin: u32) {
+        if let Some(bytes) = self.bytes.get_mut(place(bin)) {
+            self.kept -= std::mem::take(bytes);
+        }
+    }
+
+    /// Memory that this takes beside the struct.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.capacity() * size_of::<u64>()
     }
 }
 
 fn place(bin: u32) -> usize {
     (bin % BINS) as usize
-}
-
-/// The value of a record that was asked for last when so many bins had passed. From 1, so that
-/// nothing is below the first threshold.
-pub(super) fn of_ticks(ticks: u32) -> u32 {
-    ticks.saturating_add(1).saturating_mul(BIN)
 }

@@ -64,7 +64,7 @@ enum Order {
 
 /// How much the size counts for an edge that has only memory. Larger favours object hits, smaller
 /// favours bytes; `POLICY.md` has the figures.
-const SIZE_EXPONENT: f64 = 0.4;
+const SIZE_EXPONENT: f64 = 0.6;
 
 impl Memory {
     /// An empty one for `capacity_bytes`, overhead included, used by `threads` threads.
@@ -79,14 +79,18 @@ impl Memory {
             Eviction::Lfu if !ledger.has_disk() => Order::Value { exponent: SIZE_EXPONENT },
             Eviction::Lfu | Eviction::Lru => Order::Recency,
         };
+        ledger.set_memory_bytes(capacity_bytes);
         let inner = Mutex::new(Queue::new(order));
         Self { capacity_bytes, ledger, hits: Hits::new(threads), inner }
     }
 
-    /// Where a new record of `weight_bytes` goes first.
+    /// Where a new record of `weight_bytes` goes first. It is all or a slice of a response of
+    /// `response_bytes`.
     #[must_use]
-    pub fn first_stop(&self, weight_bytes: u64) -> FirstStop {
-        if self.ledger.has_disk() && weight_bytes > self.capacity_bytes / 8 {
+    pub fn first_stop(&self, weight_bytes: u64, response_bytes: u64) -> FirstStop {
+        if !self.ledger.keeps(response_bytes) {
+            FirstStop::Nowhere
+        } else if self.ledger.has_disk() && weight_bytes > self.capacity_bytes / 8 {
             FirstStop::Disk
         } else if weight_bytes > self.capacity_bytes {
             FirstStop::Nowhere
