@@ -74,7 +74,7 @@ impl Caretaker {
             let index = self.volume.index();
             let stats = index.log.stats();
             let takes = index.log.len() as u64 * ENTRY_BYTES;
-            let capacity = index.log.shape().capacity_bytes();
+            let capacity = index.log.shape().capacity_bytes;
             (stats.appended_bytes + stats.reinserted_bytes, takes, capacity)
         };
         let Some(last) = self.written else { return true };

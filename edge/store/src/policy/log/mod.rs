@@ -156,8 +156,10 @@ impl Log {
         }
         let value = self.value(len, frequency, 0);
         let stay = match self.eviction {
-            Eviction::Lfu => Stay::of_new(self.threshold.units_above(value)),
-            Eviction::Lru => Stay::Short,
+            Eviction::Lfu if self.shape().has_many() => {
+                Stay::of_new(self.threshold.units_above(value))
+            }
+            Eviction::Lfu | Eviction::Lru => Stay::Short,
         };
         let room = self.segments.room(stay, len).ok_or(NoRoom::Reclaim)?;
         self.remove(id);

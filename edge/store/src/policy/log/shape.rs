@@ -26,9 +26,14 @@ impl Shape {
     /// Shorter ones would be closed with much of them unused.
     const SHORT: u64 = 2 * Self::SHORTEST;
     const LONGEST: u64 = 256 << 20;
-    const FEWEST: u64 = 16;
+    const FEWEST: u64 = 8;
     /// The smallest capacity.
     pub const MIN_BYTES: u64 = Self::FEWEST * Self::SHORTEST;
+
+    /// Whether there are enough segments to keep new records apart in several open ones.
+    pub(super) fn has_many(self) -> bool {
+        self.capacity_bytes / u64::from(self.segment_bytes.max(1)) >= 24
+    }
 
     /// For a capacity: 512 segments if they can be of 2 MiB at least, down to 64 shorter ones;
     /// more where they would be longer than 256 MiB. Twice as many numbers, since many are closed
