@@ -4,8 +4,10 @@
 //! It belongs on an address that clients of the CDN can't reach. Still a web page in an operator's
 //! browser can send requests here. It may point a name of its own at this address (DNS rebinding):
 //! so a request must name us by address or by a name that is ours. What it asks under our name it
-//! can't read, and isn't answered where the browser says who asks. Nothing here changes anything.
+//! can't read, and isn't answered where the browser says who asks. What changes something is told
+//! apart in `operate`.
 
+mod operate;
 mod page;
 
 use std::convert::Infallible;
@@ -27,6 +29,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub(crate) use operate::{OPERATOR, Operation};
 
 /// Connections at once.
 const CONNECTIONS: usize = 64;
@@ -61,6 +65,11 @@ pub(crate) trait Subject: Send + Sync + 'static {
     fn has_page(&self) -> bool;
     /// Whether `host`, in lower case and without port, is a name of this node.
     fn is_called(&self, host: &str) -> bool;
+    /// What becomes of something that an operator asks, which may take long; or why nothing does.
+    /// None where such things aren't asked.
+    fn operate(&self, _operation: &Operation) -> Option<Result<String, String>> {
+        None
+    }
 }
 
 /// Listens at `address`, without answering yet.
@@ -76,8 +85,8 @@ pub(crate) async fn serve(listener: TcpListener, subject: Arc<impl Subject>) {
             return; // Nobody closes the semaphore.
         };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(converse(stream, Arc::clone(&subject), place));
+            Ok((stream, peer)) => {
+                tokio::spawn(converse(stream, peer.ip(), Arc::clone(&subject), place));
             }
             Err(error) => {
                 tracing::warn!(%error, "the admin listener got no connection");
@@ -87,10 +96,21 @@ pub(crate) async fn serve(listener: TcpListener, subject: Arc<impl Subject>) {
     }
 }
 
-async fn converse(stream: TcpStream, subject: Arc<impl Subject>, _place: OwnedSemaphorePermit) {
+async fn converse(
+    stream: TcpStream,
+    peer: IpAddr,
+    subject: Arc<impl Subject>,
+    _place: OwnedSemaphorePermit,
+) {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = answer(&request, &*subject);
-        async { Ok::<_, Infallible>(response) }
+        let subject = Arc::clone(&subject);
+        async move {
+            Ok::<_, Infallible>(match operate::operation(&request, peer, &*subject) {
+                None => answer(&request, &*subject),
+                Some(Ok(operation)) => carry_out(operation, subject).await,
+                Some(Err((status, text))) => respond(status, TEXT_TYPE, text),
+            })
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -100,6 +120,21 @@ async fn converse(stream: TcpStream, subject: Arc<impl Subject>, _place: OwnedSe
         .serve_connection(TokioIo::new(stream), service);
     // What goes wrong here went wrong at the other end.
     let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+}
+
+/// Does what an operator asks, on a thread that may wait.
+async fn carry_out(operation: Operation, subject: Arc<impl Subject>) -> Response<Full<Bytes>> {
+    let is_question = matches!(operation, Operation::Explain { .. });
+    let done = tokio::task::spawn_blocking(move || subject.operate(&operation)).await;
+    match done {
+        Ok(Some(Ok(text))) => {
+            let kind = if is_question { "application/json" } else { TEXT_TYPE };
+            respond(StatusCode::OK, kind, text)
+        }
+        Ok(Some(Err(text))) => respond(StatusCode::BAD_REQUEST, TEXT_TYPE, text),
+        Ok(None) => respond(StatusCode::NOT_FOUND, TEXT_TYPE, "ask a name server\n"),
+        Err(_) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT_TYPE, "it failed\n"),
+    }
 }
 
 fn answer<B>(request: &Request<B>, subject: &impl Subject) -> Response<Full<Bytes>> {

@@ -23,8 +23,8 @@ pub(crate) enum Command {
     Up(UpOptions),
     /// Run a name server.
     Dns(NodeOptions),
-    /// Run an edge.
-    Edge(NodeOptions),
+    /// Run an edge; or tell a name server to send it no new clients.
+    Edge(EdgeOptions),
     /// Run the reference origin.
     Origin(NodeOptions),
     /// Check a configuration file: exit 0 when it is right, 2 with every error when it isn't.
@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Status(StatusOptions),
     /// Write the nodes as targets for Prometheus: JSON for `file_sd_configs` and `http_sd_configs`.
     PrometheusTargets(TargetsOptions),
+    /// Explain an answer, step by step.
+    #[command(subcommand)]
+    Explain(ExplainCommand),
     /// Make a location database.
     #[command(subcommand)]
     Geo(GeoCommand),
@@ -96,6 +99,13 @@ pub(crate) struct Selection {
 pub(crate) struct NodeOptions {
     #[command(flatten)]
     pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+/// How a node begins and ends.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
     /// A Unix socket, for an upgrade that loses nothing: from the process that answers there, take
     /// its listeners, and let it end; then hand them there to the next one.
     #[arg(long, value_name = "PATH", env = "KINGCDN_HAND_OVER")]
@@ -103,6 +113,74 @@ pub(crate) struct NodeOptions {
     /// Stop when standard input ends: `kingcdn up` holds the other end, so that no child outlives it.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_ends: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true)]
+pub(crate) struct EdgeOptions {
+    #[command(subcommand)]
+    pub(crate) wish: Option<WishCommand>,
+    #[command(flatten)]
+    pub(crate) selection: Option<Selection>,
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WishCommand {
+    /// Send no new clients to these edges, while others are up.
+    Drain(WishOptions),
+    /// Treat these edges as if their health checks failed.
+    Down(WishOptions),
+    /// Go by health checks and load again.
+    Auto(WishOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WishOptions {
+    /// The edges, by name; `*` and `?` stand for any characters and for one ("eu-*").
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) server: NameServerOptions,
+}
+
+/// Which name server is asked. Each has its own mind: tell each.
+#[derive(Debug, Args)]
+pub(crate) struct NameServerOptions {
+    /// The configuration file, whose `[dns]` says where to ask.
+    #[arg(long, value_name = "FILE", env = "KINGCDN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Ask the name server with this admin address; 127.0.0.1:9153 when nothing else is said.
+    #[arg(long, value_name = "ADDRESS", env = "KINGCDN_ADMIN")]
+    pub(crate) admin: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExplainCommand {
+    /// Why DNS names an edge to a client: by the running name server's word, else by the file's.
+    Dns(DnsQuestion),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DnsQuestion {
+    /// The name that is asked for.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The client's address or network, as EDNS Client Subnet tells it, or the resolver's address.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) client: Option<String>,
+    /// A or AAAA.
+    #[arg(long = "type", value_name = "TYPE", default_value = "A")]
+    pub(crate) rtype: String,
+    #[command(flatten)]
+    pub(crate) server: NameServerOptions,
+    /// Don't ask a running name server: go by the file, as if every edge were up.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub(crate) format: StatusFormat,
 }
 
 #[derive(Debug, Args)]
@@ -132,7 +210,7 @@ pub(crate) struct StatusOptions {
 pub(crate) enum StatusFormat {
     /// For people.
     Text,
-    /// The `/status` document.
+    /// The document as it is.
     Json,
 }
 

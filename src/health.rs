@@ -45,7 +45,7 @@ fn node_of(line: &[u8]) -> Option<(Role, Selection)> {
     let arguments = line.strip_suffix(b"\0").unwrap_or(line).split(|byte| *byte == 0);
     match Cli::try_parse_from(arguments.map(OsStr::from_bytes)).ok()?.command {
         Command::Dns(options) => Some((Role::Dns, options.selection)),
-        Command::Edge(options) => Some((Role::Edge, options.selection)),
+        Command::Edge(options) => Some((Role::Edge, options.selection?)),
         Command::Origin(options) => Some((Role::Origin, options.selection)),
         _ => None,
     }
@@ -59,9 +59,29 @@ pub(crate) fn ask(admin: SocketAddr) -> anyhow::Result<()> {
 /// What the node with this admin address answers at `path`, of `limit` bytes at most; its words as
 /// an error when the answer isn't 200.
 pub(crate) fn get(admin: SocketAddr, path: &str, limit: u64) -> anyhow::Result<String> {
+    request(admin, &format!("GET {path} HTTP/1.0\r\n\r\n"), limit)
+}
+
+/// The same for a POST without a body, with a field that is there.
+pub(crate) fn post(
+    admin: SocketAddr,
+    path: &str,
+    field: &str,
+    limit: u64,
+) -> anyhow::Result<String> {
+    let head = format!("POST {path} HTTP/1.0\r\n{field}: 1\r\nContent-Length: 0\r\n\r\n");
+    request(admin, &head, limit)
+}
+
+/// Whether anybody answers there.
+pub(crate) fn answers(admin: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&reachable(admin), TIMEOUT).is_ok()
+}
+
+fn request(admin: SocketAddr, head: &str, limit: u64) -> anyhow::Result<String> {
     let address = reachable(admin);
     let answer =
-        exchange(address, path, limit).with_context(|| format!("no answer from {address}"))?;
+        exchange(address, head, limit).with_context(|| format!("no answer from {address}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     match head.split(' ').nth(1) {
         Some("200") => Ok(body.to_owned()),
@@ -70,11 +90,11 @@ pub(crate) fn get(admin: SocketAddr, path: &str, limit: u64) -> anyhow::Result<S
     }
 }
 
-fn exchange(address: SocketAddr, path: &str, limit: u64) -> anyhow::Result<String> {
+fn exchange(address: SocketAddr, head: &str, limit: u64) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+    stream.write_all(head.as_bytes())?;
     let mut answer = String::new();
     match stream.take(limit).read_to_string(&mut answer) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => bail!("it took too long"),

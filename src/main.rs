@@ -11,6 +11,7 @@ mod failure;
 mod geo;
 mod health;
 mod node;
+mod operate;
 mod ports;
 mod process;
 mod role;
@@ -22,7 +23,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, EdgeOptions, NodeOptions};
+use failure::Failure;
 use role::Role;
 
 #[global_allocator]
@@ -33,7 +35,12 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Up(options) => up::run(&options, &logs),
         Command::Dns(options) => process::run(Role::Dns, &options, &logs),
-        Command::Edge(options) => process::run(Role::Edge, &options, &logs),
+        Command::Edge(EdgeOptions { wish: Some(wish), .. }) => operate::wish(&wish),
+        Command::Edge(EdgeOptions { wish: None, selection: Some(selection), run }) => {
+            process::run(Role::Edge, &NodeOptions { selection, run }, &logs)
+        }
+        Command::Edge(_) => Err(Failure::Usage("edge: --config FILE says which".to_owned())),
+        Command::Explain(command) => operate::explain(&command),
         Command::Origin(options) => process::run(Role::Origin, &options, &logs),
         Command::Check(options) => check::run(&options),
         Command::Geo(command) => geo::run(&command),

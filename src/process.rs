@@ -44,8 +44,8 @@ pub(crate) fn run(role: Role, options: &NodeOptions, logs: &LogOptions) -> Resul
     descriptors::raise_limit();
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
-        let mut signals = Signals::listen(options.until_stdin_ends)?;
-        let hand_over = options.hand_over.as_deref();
+        let mut signals = Signals::listen(options.run.until_stdin_ends)?;
+        let hand_over = options.run.hand_over.as_deref();
         let (process, hand_over) = Process::start(node, config, logs, hand_over).await?;
         let told = process.work(&mut signals, hand_over).await;
         process.end(told, &mut signals).await
@@ -227,5 +227,9 @@ impl admin::Subject for Process {
 
     fn is_called(&self, host: &str) -> bool {
         self.node.is_called(host)
+    }
+
+    fn operate(&self, operation: &admin::Operation) -> Option<Result<String, String>> {
+        self.running.operate(operation)
     }
 }

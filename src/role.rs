@@ -15,6 +15,7 @@ use kingcdn_origin::Origin;
 use prometheus::Registry;
 use serde_json::Value;
 
+use crate::admin::Operation;
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::process::hand_over::Sockets;
@@ -167,6 +168,24 @@ impl Running {
         if let Self::Edge(edge) = self {
             edge.begin_drain();
         }
+    }
+
+    /// What becomes of something that an operator asks of a name server. It may wait for a disk.
+    pub(crate) fn operate(&self, operation: &Operation) -> Option<Result<String, String>> {
+        let Self::Dns(dns) = self else { return None };
+        Some(match operation {
+            Operation::Explain { name, rtype, client } => dns
+                .explain(name, rtype.as_deref(), client.as_deref())
+                .map_err(|error| format!("{error}\n"))
+                .map(|explanation| {
+                    let document = serde_json::to_value(explanation).unwrap_or_default();
+                    format!("{document:#}\n")
+                }),
+            Operation::Wish { edges, wish } => dns
+                .wish(edges, wish)
+                .map_err(|error| format!("{error}\n"))
+                .map(|names| names.iter().map(|name| format!("{name}: {wish}\n")).collect()),
+        })
     }
 
     /// Takes nothing new and lets open work finish, for at most `limit`.

@@ -16,6 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
@@ -137,6 +138,31 @@ fn read(file: &Path, rules: &mut RuleLists, map: &mut MapBuilder) -> Result<Orig
         list.map_or(Ok(()), |list| map.push(first, last, list).map_err(GeoError::from))
     })?;
     Ok(origin)
+}
+
+/// Where a client is, by the database. Reads all of it: for people, not for queries.
+pub(crate) fn place(geoip: &Geoip, client: IpAddr) -> Option<Point> {
+    let mut found = None;
+    let mut look = |first: IpAddr, last: IpAddr, place: Point| {
+        if first <= client && client <= last {
+            found = Some(place);
+        }
+        Ok::<_, GeoError>(())
+    };
+    let octets = match geoip {
+        Geoip::None => return None,
+        Geoip::Embedded => Cow::Borrowed(EMBEDDED),
+        Geoip::File(file) => Cow::Owned(fs::read(file).ok()?),
+    };
+    if format::is_database(&octets) {
+        for part in Database::parse(&octets).ok()?.parts() {
+            let places: Vec<Point> = part.places().ok()?.into_iter().map(Point::from).collect();
+            part.decode(&places, &mut look).ok()?;
+        }
+    } else {
+        Mmdb::survey(octets.into_owned()).ok()?.each(look).ok()?;
+    }
+    found
 }
 
 fn decode(source: &'static str, octets: &[u8], map: &mut MapBuilder) -> Result<Origin, GeoError> {

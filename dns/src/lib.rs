@@ -10,6 +10,7 @@ mod chaos;
 mod cookies;
 mod decode;
 mod encode;
+mod explain;
 mod fleet;
 pub mod geo;
 mod health;
@@ -45,6 +46,8 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use cookies::Cookies;
+use explain::Case;
+pub use explain::{EdgeStep, ExplainError, Explanation, SteeringSteps};
 use fleet::Wish;
 pub use fleet::region;
 use journey::Journey;
@@ -68,6 +71,8 @@ pub struct Dns {
     stop: watch::Sender<bool>,
     /// Keeps one reload out of another's way, for as long as it takes. Taken before `tasks`.
     reloading: Mutex<()>,
+    /// Keeps one explanation out of another's way.
+    explaining: Mutex<()>,
     /// Held for no longer than it takes to look or to swap.
     tasks: Mutex<Tasks>,
 }
@@ -147,6 +152,41 @@ pub fn check(config: &Config) -> Result<(), Vec<ZoneError>> {
     Parts::of(config).map_or(Ok(()), |parts| parts.read(&health::groups(config)).map(drop))
 }
 
+/// Why a configuration's answer can't be explained.
+#[derive(Debug, Error)]
+pub enum FileExplainError {
+    /// What is asked is wrong.
+    #[error(transparent)]
+    Question(#[from] ExplainError),
+    /// It can't be served.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Why a question would be answered as it would, by a configuration alone: as if every edge were up.
+///
+/// # Errors
+///
+/// If what is asked is wrong, or the configuration can't be served.
+pub fn explain(
+    config: &Config,
+    name: &str,
+    rtype: Option<&str>,
+    client: Option<&str>,
+) -> Result<Explanation, FileExplainError> {
+    let case = Case::parse(name, rtype, client)?;
+    let mut config = config.clone();
+    if let Some(dns) = &mut config.dns {
+        dns.health.check = kingcdn_config::HealthCheck::None;
+        dns.state = None;
+    }
+    let parts = Parts::of(&config).ok_or(StartError::NoDns)?;
+    let metrics = Metrics::new(&Registry::new()).map_err(StartError::from)?;
+    let world = World::build(parts, Clock::system(), &metrics, None).map_err(StartError::Zones)?;
+    let fleet = world.monitor.fleet();
+    Ok(explain::explain(&world, &fleet, &case, false))
+}
+
 impl Dns {
     /// Starts a name server on the current runtime: listens on UDP and TCP, and checks edges.
     /// Metrics are registered with `registry`.
@@ -213,6 +253,7 @@ impl Dns {
             sockets: Mutex::new(again.into_iter().flatten().collect()),
             stop,
             reloading: Mutex::default(),
+            explaining: Mutex::default(),
             tasks: Mutex::new(Tasks { listeners, checks }),
         })
     }
@@ -292,6 +333,28 @@ impl Dns {
             Ok(()) => Ok(names),
             Err(source) => Err(WishError::Unwritten { names, source }),
         }
+    }
+
+    /// Why a question for a name is answered as it is: the type is A where it isn't said, the client
+    /// an address or a network.
+    ///
+    /// May read the whole location database: call it where blocking is allowed.
+    ///
+    /// # Errors
+    ///
+    /// If that is no name, no type of an address, or no client.
+    pub fn explain(
+        &self,
+        name: &str,
+        rtype: Option<&str>,
+        client: Option<&str>,
+    ) -> Result<Explanation, ExplainError> {
+        let case = Case::parse(name, rtype, client)?;
+        // One at a time: it is work.
+        let _alone = self.explaining.lock().unwrap_or_else(PoisonError::into_inner);
+        let world = self.world.load_full();
+        let fleet = world.monitor.fleet();
+        Ok(explain::explain(&world, &fleet, &case, true))
     }
 
     /// Whether it answers: all listeners run, and it isn't stopping.

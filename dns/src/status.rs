@@ -13,6 +13,7 @@ use crate::record::Metrics;
 use crate::world::World;
 use edges::EdgeState;
 use regions::Region;
+pub(crate) use regions::word;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Status<'w> {

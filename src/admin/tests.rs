@@ -3,8 +3,8 @@ use http::{Method, Request, StatusCode};
 
 use super::{Subject, answer};
 
-struct Node {
-    well: bool,
+pub(super) struct Node {
+    pub(super) well: bool,
 }
 
 impl Subject for Node {
