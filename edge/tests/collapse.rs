@@ -214,3 +214,27 @@ async fn one_clients_304_is_nobody_elses_answer() {
     }
     assert!(stage.origin.count() <= 3, "{}", stage.origin.count());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_on_a_failing_origin_shares_an_error_where_the_site_says_so() {
+    for (site, fetches) in [("", 20), ("[site.cache]\nnegative_ttl = { 5xx = \"1s\" }", 1)] {
+        let stage = Stage::with(site).await;
+        let gate = Gate::new();
+        stage.origin.on("/", Answer::new(500).hold(&gate).send("oops"));
+        let address = stage.address();
+        let clients: Vec<_> = (0..20)
+            .map(|_| {
+                tokio::spawn(async move {
+                    let opened = stage::open(address, http::Method::GET, "/", &[], Bytes::new());
+                    opened.await.finish().await
+                })
+            })
+            .collect();
+        stage.origin.wait_for(1).await;
+        gate.open(20);
+        for client in clients {
+            assert_eq!(client.await.unwrap().text(), "oops");
+        }
+        assert_eq!(stage.origin.count(), fetches, "{site}");
+    }
+}

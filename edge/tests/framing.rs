@@ -192,3 +192,17 @@ async fn bytes_beyond_an_answer_answer_nobody() {
         assert_eq!(stage.get(target).await.text(), "page", "{target}");
     }
 }
+
+/// RFC 9110 section 6.5.1: trailer fields aren't the header's.
+#[tokio::test]
+async fn an_origins_trailers_are_not_stored() {
+    let answer = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\
+        Trailer: X-Sum, Cache-Control\r\n\r\n4\r\npage\r\n0\r\nX-Sum: 1\r\nCache-Control: no-store\r\n\r\n";
+    let stage = Stage::facing(Some(origin_of_bytes(answer).await), "").await;
+    for cache in ["fwd=uri-miss; fwd-status=200; stored; ttl=60", "hit; ttl=60"] {
+        let got = stage.get("/").await;
+        assert_eq!((got.text(), got.cache(), got.complete), ("page", cache, true));
+        assert_eq!((got.field("x-sum"), got.field("cache-control")), ("", "max-age=60"));
+    }
+    assert_eq!(stage.get("/").await.field("trailer"), "");
+}
