@@ -34,6 +34,9 @@ const REPEATED: u8 = OPERATION | 0x01;
 /// Extended errors (RFC 8914 section 4).
 const PROHIBITED: u16 = 18;
 const NOT_SUPPORTED: u16 = 21;
+const INVALID_TYPE: u16 = 30;
+/// NXNAME, for which nobody may ask (RFC 9824 section 3.4).
+const NXNAME: RecordType = RecordType::Unknown(128);
 /// Classes.
 const IN: u16 = 1;
 const CHAOS: u16 = 3;
@@ -109,6 +112,8 @@ pub(crate) enum Refusal {
     Cookie,
     #[error("the class isn't IN")]
     Class,
+    #[error("the type stands for a name that isn't there")]
+    NoType,
     #[error("zones aren't transferred")]
     Transfer,
 }
@@ -119,6 +124,7 @@ impl Refusal {
         match self {
             Self::Transfer => Some(PROHIBITED),
             Self::Class | Self::Operation => Some(NOT_SUPPORTED),
+            Self::NoType => Some(INVALID_TYPE),
             _ => None,
         }
     }
@@ -137,7 +143,8 @@ impl Refusal {
             | Self::SubnetScope
             | Self::SubnetFamily
             | Self::SubnetTwice
-            | Self::Cookie => ResponseCode::FormErr,
+            | Self::Cookie
+            | Self::NoType => ResponseCode::FormErr,
             // RFC 6891 section 6.1.3.
             Self::EdnsVersion => ResponseCode::BADVERS,
             Self::Class | Self::Transfer => ResponseCode::Refused,
@@ -202,6 +209,7 @@ fn question(reader: &mut Reader<'_>) -> Result<Question, Refusal> {
     }
     match RecordType::from(rtype) {
         RecordType::AXFR | RecordType::IXFR => Err(Refusal::Transfer),
+        NXNAME => Err(Refusal::NoType),
         rtype => Ok(Question { key, rtype, chaos }),
     }
 }

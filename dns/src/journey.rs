@@ -17,7 +17,8 @@ use kingcdn_config::clock::{Clock, Timestamp};
 use crate::answer::{Answer, Steered};
 use crate::chaos;
 use crate::cookies::Cookies;
-use crate::decode::{Query, Question, Silence, decode};
+use crate::decode::{HEADER, Query, Question, Silence, decode};
+use crate::dnssec::{Memo, Seal};
 use crate::encode::{Head, Writer, bare, encode, limit};
 use crate::health::Snapshot;
 use crate::limits::Limiter;
@@ -37,6 +38,7 @@ pub(crate) struct Journey {
     clock: Clock,
     cookies: Cookies,
     limiter: Arc<Limiter>,
+    memo: Arc<Memo>,
 }
 
 /// The journey of a few queries at a time, over one transport: they see one world, one fleet, and
@@ -65,7 +67,8 @@ impl Journey {
         clock: Clock,
         cookies: Cookies,
     ) -> Self {
-        Self { world, metrics, clock, cookies, limiter: Arc::new(Limiter::new()) }
+        let (limiter, memo) = (Arc::new(Limiter::new()), Arc::new(Memo::new()));
+        Self { world, metrics, clock, cookies, limiter, memo }
     }
 
     /// Counts of queries, to be kept from turn to turn.
@@ -160,14 +163,28 @@ impl Turn<'_> {
         let question = query.question.as_ref().ok().filter(|question| !question.chaos)?;
         let world = &*self.world;
         let limit = limit(self.transport, query.edns.as_ref());
+        let signs = self.signs(query);
+        let signed;
         let (sent, addresses, scope, steering) = match world.ready.find(&world.zones, question)? {
+            // What is made ahead has no signatures, but for addresses of the name itself.
+            Found::Whole(sent) if signs && sent.code != ResponseCode::Refused => return None,
+            Found::Steered { owner, .. } if signs && usize::from(owner) != HEADER => return None,
             Found::Whole(sent) => (sent, None, 0, None),
-            Found::Steered { site, aliases, owner, no_address } => {
+            Found::Steered { site, signer, aliases, owner, no_address } => {
                 let client = self.client(query, question, from, true);
                 match steer(world, &self.fleet, client, site) {
                     (Steered::To { addresses, ttl, scope }, steering) => {
-                        (aliases, Some(Addresses { addresses, ttl, owner }), scope, steering)
+                        let sign = |signer| {
+                            let (key, rtype) = (&question.key, question.rtype.into());
+                            let memo = &self.journey.memo;
+                            memo.addresses(signer, key, (rtype, ttl), addresses, self.now)
+                        };
+                        signed = signer.filter(|_| signs).map(sign);
+                        let signed = signed.as_deref();
+                        let addresses = Addresses { addresses, ttl, owner, signed };
+                        (aliases, Some(addresses), scope, steering)
                     }
+                    (Steered::NoAddress, _) if signs => return None,
                     (Steered::NoAddress, steering) => (no_address, None, 0, steering),
                     (Steered::AllDown | Steered::Fallback { .. }, _) => return None,
                 }
@@ -213,7 +230,19 @@ impl Turn<'_> {
             }
             _ => (Steered::NoAddress, None),
         };
-        (Answer::new(&question.key.name(), &found, steered), steering)
+        let mut answer = Answer::new(&question.key.name(), &found, steered);
+        if self.signs(query) {
+            let memo = &self.journey.memo;
+            let compact_ok = query.edns.is_some_and(|edns| edns.compact_ok);
+            let seal = Seal { zones: &world.zones, memo, now: self.now, compact_ok };
+            seal.seal(&question.key, question.rtype, &mut answer);
+        }
+        (answer, steering)
+    }
+
+    /// Whether the client wants signatures and there may be some (RFC 3225 section 3).
+    fn signs(&self, query: &Query<'_>) -> bool {
+        self.world.zones.signed() && query.edns.is_some_and(|edns| edns.dnssec_ok)
     }
 
     fn client(

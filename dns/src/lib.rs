@@ -9,6 +9,7 @@ mod answer;
 mod chaos;
 mod cookies;
 mod decode;
+mod dnssec;
 mod encode;
 mod explain;
 mod fleet;
@@ -46,6 +47,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use cookies::Cookies;
+pub use dnssec::keys;
 use explain::Case;
 pub use explain::{EdgeStep, ExplainError, Explanation, SteeringSteps};
 use fleet::Wish;

@@ -21,6 +21,7 @@ use body::Body;
 
 use crate::answer::{Answer, Steered};
 use crate::decode::{Query, Question};
+use crate::dnssec::Signer;
 use crate::name::Key;
 use crate::zone::{End, SiteIndex, Zone, Zones, resolve};
 
@@ -60,6 +61,7 @@ enum Kept {
 
 struct KeptSteered {
     site: SiteIndex,
+    signer: Option<Arc<Signer>>,
     /// The aliases on the way.
     aliases: Body,
     /// Where the name stands to which they lead.
@@ -75,6 +77,8 @@ pub(crate) enum Found<'r> {
     /// The answer, once it is known which addresses go into it.
     Steered {
         site: SiteIndex,
+        /// Who signs the addresses, where that is known and nothing else is to be signed.
+        signer: Option<&'r Signer>,
         aliases: Sent<'r>,
         /// Where the addresses' name stands in the packet.
         owner: u16,
@@ -170,6 +174,7 @@ impl Ready {
                 let aliases = Body::new(key, &answer)?;
                 Some(Kept::Steered(Box::new(KeptSteered {
                     site: *site,
+                    signer: zone.signer.clone().filter(|_| found.aliases.is_empty()),
                     owner: aliases.last_data(key)?,
                     no_address: match found.aliases.is_empty() {
                         true => self.nothing(key, zone)?,
@@ -209,6 +214,7 @@ impl Kept {
             Self::Nothing(body) => Found::Whole(Sent::moved(body, key)),
             Self::Steered(steered) => Found::Steered {
                 site: steered.site,
+                signer: steered.signer.as_deref(),
                 aliases: Sent::new(&steered.aliases),
                 owner: steered.owner,
                 no_address: Sent::moved(&steered.no_address, key),

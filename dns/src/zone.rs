@@ -12,6 +12,7 @@ mod resolve;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hickory_proto::rr::{Name, Record, RecordType};
 
@@ -19,6 +20,7 @@ pub use error::{Fault, ZoneError};
 pub(crate) use load::load;
 pub(crate) use resolve::{End, Found, resolve};
 
+use crate::dnssec::Signer;
 use crate::name::Key;
 
 /// A site, by its place in the configuration.
@@ -30,6 +32,7 @@ pub(crate) struct Zones {
     by_apex: HashMap<Box<[u8]>, Zone>,
     /// Labels of the longest apex.
     longest: usize,
+    signed: bool,
 }
 
 /// A zone: its names, each with its records.
@@ -43,6 +46,8 @@ pub(crate) struct Zone {
     /// The SOA record as negative answers carry it: its TTL is the lesser of its own and its
     /// minimum (RFC 2308 section 5).
     pub(crate) negative: Record,
+    /// Who signs it, if it is signed.
+    pub(crate) signer: Option<Arc<Signer>>,
     nodes: HashMap<Box<[u8]>, Node>,
 }
 
@@ -78,7 +83,13 @@ enum Place<'z> {
 impl Zones {
     fn insert(&mut self, key: &Key, zone: Zone) {
         self.longest = self.longest.max(zone.labels);
+        self.signed |= zone.signer.is_some();
         self.by_apex.insert(key.whole().into(), zone);
+    }
+
+    /// Whether any of them is signed.
+    pub(crate) fn signed(&self) -> bool {
+        self.signed
     }
 
     /// How many there are.
@@ -93,7 +104,7 @@ impl Zones {
 
     /// The zone in which a name lies. The parent's, for what only the parent knows of a zone's apex
     /// (RFC 4035 section 3.1.4.1), where both are ours.
-    fn find(&self, key: &Key, rtype: RecordType) -> Option<&Zone> {
+    pub(crate) fn find(&self, key: &Key, rtype: RecordType) -> Option<&Zone> {
         let labels = (0..=self.longest.min(key.labels())).rev();
         let mut zones = labels.filter_map(|labels| self.by_apex.get(key.ending(labels)));
         let zone = zones.next()?;
@@ -130,6 +141,20 @@ impl Zone {
         let key = Key::wildcard(name);
         let node = key.and_then(|key| self.nodes.get(key.whole()));
         node.map_or(Place::Missing, Place::Node)
+    }
+
+    /// The types that a name has records of, or that steering may have addresses of for it.
+    pub(crate) fn types(&self, key: &Key) -> Vec<u16> {
+        // As the parent of what it delegates.
+        let Place::Node(node) = self.place(key, RecordType::DS) else { return Vec::new() };
+        let steered = node.site.map(|_| [RecordType::A, RecordType::AAAA]);
+        let sets = node.sets.iter().map(|set| set.rtype);
+        sets.chain(steered.into_iter().flatten()).map(u16::from).collect()
+    }
+
+    /// Whether these records are another zone's, and only shown by this one.
+    pub(crate) fn delegates(&self, key: &Key, rtype: RecordType) -> bool {
+        matches!(self.place(key, rtype), Place::Cut(_))
     }
 
     /// Labels of its apex.

@@ -1,5 +1,6 @@
 //! How a name server speaks: what it tells of itself, and what it takes from whom.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a name server says and bears, whatever its zones are.
@@ -10,6 +11,8 @@ pub struct Protocol {
     pub identity: Option<Identity>,
     /// Whether it tells its version to those who ask (`version.bind`, `version.server`).
     pub version: bool,
+    /// `[dns.dnssec] keys`: the folder of the zones' keys. A zone that has one there is signed.
+    pub dnssec_keys: Option<PathBuf>,
     /// `[dns.limits]`.
     pub limits: DnsLimits,
     /// `[dns.log]`: one of so many queries is logged; 0 is none.

@@ -51,7 +51,7 @@ pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>
         networks: table.tables("network", |table| network(table, claims)),
         rules,
         zones: table.tables("zone", |table| zone(table, claims, scope)),
-        protocol: super::protocol::protocol(table),
+        protocol: super::protocol::protocol(table, scope),
     }
 }
 

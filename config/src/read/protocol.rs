@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::Scope;
 use crate::reader::{Fault, Reader};
-use crate::values::{count, duration, flag, plain_text, quantity};
+use crate::values::{count, duration, flag, path, plain_text, quantity};
 use crate::{DnsLimits, IDENTITY_MAX, Identity, Protocol};
 
 /// The keys of `[dns]` that say how it speaks.
-pub(super) fn protocol(table: &mut Reader<'_>) -> Protocol {
+pub(super) fn protocol(table: &mut Reader<'_>, scope: &Scope<'_>) -> Protocol {
+    let keys = |table: &mut Reader<'_>| table.get("keys", path);
     Protocol {
+        dnssec_keys: table
+            .table("dnssec", keys)
+            .flatten()
+            .map(|folder| scope.folder.join(folder.into_inner())),
         identity: table.get("identity", identity).map(toml::Spanned::into_inner),
         version: table.get_or("version", false, flag),
         limits: table.table("limits", limits).unwrap_or_default(),

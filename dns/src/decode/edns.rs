@@ -30,6 +30,8 @@ pub(crate) struct Edns {
     pub(crate) payload: u16,
     /// DO (RFC 3225): copied into the answer.
     pub(crate) dnssec_ok: bool,
+    /// CO (RFC 9824 section 5.1): compact denials are understood also with their code.
+    pub(crate) compact_ok: bool,
     /// For whom the resolver asks.
     pub(crate) subnet: Option<Subnet>,
     pub(crate) cookie: Option<cookies::Sent>,
@@ -90,6 +92,7 @@ pub(crate) fn read(
     let mut edns = Edns {
         payload: opt.class.clamp(PAYLOAD_MIN, PAYLOAD_MAX),
         dnssec_ok: opt.ttl & 0x8000 != 0,
+        compact_ok: opt.ttl & 0x4000 != 0,
         subnet: None,
         cookie: None,
         nsid: false,

@@ -6,6 +6,7 @@ use hickory_proto::op::ResponseCode;
 
 use crate::answer::{Answer, EdgeAddresses};
 use crate::decode::{HEADER, Promise, Query, Question, Reader};
+use crate::dnssec::Signed;
 use crate::encode::{self, Head, Writer, encode};
 use crate::name::Key;
 
@@ -36,6 +37,8 @@ pub(crate) struct Addresses<'w> {
     pub(crate) ttl: u32,
     /// Where their name stands in the packet.
     pub(crate) owner: u16,
+    /// Their signatures, where they are signed.
+    pub(crate) signed: Option<&'w Signed>,
 }
 
 impl Body {
@@ -137,7 +140,7 @@ impl Body {
             return false;
         }
         let mut head = Head { code, ..self.head };
-        let count = addresses.map_or(0, |addresses| addresses.addresses.iter().count());
+        let count = addresses.map_or(0, |addresses| addresses.count());
         // Fewer than the limit has octets.
         head.counts[0] += u16::try_from(count).unwrap_or(0);
         encode::open(query, &head, out);
@@ -164,23 +167,36 @@ impl Addresses<'_> {
     fn size(&self) -> usize {
         // Pointer, type, class, TTL and length.
         let octets = |address: &IpAddr| if address.is_ipv4() { 4 } else { 16 };
-        self.addresses.iter().map(|address| 12 + octets(address)).sum()
+        let addresses = self.addresses.iter().map(|address| 12 + octets(address));
+        addresses.chain(self.signatures().map(|data| 12 + data.len())).sum()
+    }
+
+    fn signatures(&self) -> impl Iterator<Item = &[u8]> {
+        self.signed.into_iter().flat_map(|signed| signed.data.iter().map(|data| &**data))
+    }
+
+    /// Records.
+    fn count(&self) -> usize {
+        self.addresses.iter().count() + self.signatures().count()
     }
 
     fn write(&self, out: &mut Vec<u8>) {
         let [high, low] = (POINTER | self.owner).to_be_bytes();
         let ttl = self.ttl.to_be_bytes();
-        let mut record = |rtype, length, octets: &[u8]| {
+        let mut record = |rtype, octets: &[u8]| {
             out.extend_from_slice(&[high, low, 0, rtype, 0, 1]);
             out.extend_from_slice(&ttl);
-            out.extend_from_slice(&[0, length]);
+            out.extend_from_slice(&u16::try_from(octets.len()).unwrap_or(0).to_be_bytes());
             out.extend_from_slice(octets);
         };
         for address in self.addresses.iter() {
             match address {
-                IpAddr::V4(address) => record(1, 4, &address.octets()),
-                IpAddr::V6(address) => record(28, 16, &address.octets()),
+                IpAddr::V4(address) => record(1, &address.octets()),
+                IpAddr::V6(address) => record(28, &address.octets()),
             }
+        }
+        for data in self.signatures() {
+            record(46, data);
         }
     }
 }

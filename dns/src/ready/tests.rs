@@ -123,8 +123,9 @@ impl Asked {
     }
 }
 
-/// A server of which nothing is checked, and one with an edge that is down and one that has IPv6.
-fn servers() -> [Server; 2] {
+/// A server of which nothing is checked, one with an edge that is down and one that has IPv6, and one
+/// whose zone is signed.
+fn servers() -> [Server; 3] {
     let zone = |config: &mut kingcdn_config::Config| {
         let file = &config.dns.as_ref().unwrap().zones[0].file;
         let mut text = std::fs::read_to_string(file).unwrap();
@@ -145,7 +146,13 @@ fn servers() -> [Server; 2] {
         world.monitor.observe(1, Ok(()));
         world.monitor.observe(3, Ok(()));
     }
-    [plain, mixed]
+    let signed = Server::new(|config| {
+        zone(config);
+        let keys = tempfile::tempdir().unwrap();
+        crate::keys::make("kingcdn.test", keys.path()).unwrap();
+        config.dns.as_mut().unwrap().protocol.dnssec_keys = Some(keys.keep());
+    });
+    [plain, mixed, signed]
 }
 
 /// Both answers to a packet: made ahead, if it is, and on demand.
@@ -195,14 +202,14 @@ fn same(packet: &[u8], ready: &[u8], whole: &[u8]) {
 }
 
 thread_local! {
-    static SERVERS: [Server; 2] = servers();
+    static SERVERS: [Server; 3] = servers();
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn both_ways_lead_to_the_same_answer(asked in asked(), which in 0_usize..2, tcp in any::<bool>()) {
+    fn both_ways_lead_to_the_same_answer(asked in asked(), which in 0_usize..3, tcp in any::<bool>()) {
         let transport = if tcp { Transport::Tcp } else { Transport::Udp };
         let packet = asked.packet();
         SERVERS.with(|servers| {
@@ -240,7 +247,7 @@ proptest! {
 /// What is usual stands ready: else all would be as slow as the rest, and nobody would know.
 #[test]
 fn the_usual_stands_ready() {
-    let [server, _] = servers();
+    let [server, ..] = servers();
     let ready = |name: &'static str, rtype| {
         let header = (7, 1, 0);
         let (capitals, edns) = (0, Some((1232, 0, 0, Vec::new())));

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::dnssec::keys::KeyError;
+
 /// A zone or database that can't be served, and where.
 #[derive(Debug, Error)]
 #[error("{}: {fault}; {}", Place(.file, *.line), .fault.remedy())]
@@ -72,6 +74,9 @@ pub enum Fault {
         /// Why.
         reason: String,
     },
+    /// A key of the zone's that can't be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A name outside the zone.
     #[error("`{0}` isn't in the zone")]
     OutOfZone(String),
@@ -117,6 +122,7 @@ impl Fault {
             Self::Type(_) => "remove the record, or check the type's spelling",
             Self::Name { .. } => "labels have at most 63 characters, names 255",
             Self::Data { .. } => "correct the record's data",
+            Self::Key(_) => "mend or remove it, or remove `keys` from `[dns.dnssec]`",
             Self::OutOfZone(_) => "remove it, or check for a final dot too many or too few",
             Self::NoSoa => {
                 return "add one: `@ SOA ns1 hostmaster 1 1h 10m 1w 1m`".to_owned();

@@ -1,19 +1,21 @@
 //! All zones of a configuration.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use kingcdn_config::{Cdn, Config, Dns};
 
 use super::error::{Fault, ZoneError};
 use super::{Zone, Zones, master, own};
+use crate::dnssec::{Signer, keys};
 use crate::name::Key;
 
 /// The zones of a configuration, or everything that is wrong with its files.
 pub(crate) fn load(config: &Config, cdn: &Cdn, dns: &Dns) -> Result<Zones, Vec<ZoneError>> {
     let mut zones = Zones::default();
     let mut errors = Vec::new();
-    own::add_zone(&mut zones, config, cdn, dns);
+    errors.extend(own::add_zone(&mut zones, config, cdn, dns).err());
     for zone in &dns.zones {
         let key = absolute(zone.name.as_str()).as_ref().and_then(Key::new);
         let twice = key.as_ref().is_some_and(|key| zones.by_apex.contains_key(key.whole()));
@@ -25,7 +27,11 @@ pub(crate) fn load(config: &Config, cdn: &Cdn, dns: &Dns) -> Result<Zones, Vec<Z
             });
             continue;
         }
-        match read(zone.name.as_str(), &zone.file) {
+        let read = read(zone.name.as_str(), &zone.file).and_then(|(key, mut read)| {
+            sign(&mut read, &key, zone.name.as_str(), dns)?;
+            Ok((key, read))
+        });
+        match read {
             Ok((key, zone)) => zones.insert(&key, zone),
             Err(error) => errors.push(error),
         }
@@ -65,6 +71,22 @@ fn read(apex: &str, file: &Path) -> Result<(Key, Zone), ZoneError> {
     Ok((key, zone))
 }
 
+/// Has a zone signed, if there are keys for it.
+pub(super) fn sign(zone: &mut Zone, key: &Key, name: &str, dns: &Dns) -> Result<(), ZoneError> {
+    let Some(folder) = &dns.protocol.dnssec_keys else { return Ok(()) };
+    let keys = keys::of_zone(name, folder).map_err(|error| at(folder, None, error.into()))?;
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let signer = Signer::new(key, keys);
+    let apex = key.name();
+    for record in signer.records(&apex) {
+        add_record(zone, &apex, record).map_err(|fault| at(folder, None, fault))?;
+    }
+    zone.signer = Some(Arc::new(signer));
+    Ok(())
+}
+
 /// A zone without names.
 pub(super) fn zone(apex: &Name, soa: &Record) -> Option<(Key, Zone)> {
     let key = Key::new(apex)?;
@@ -75,6 +97,7 @@ pub(super) fn zone(apex: &Name, soa: &Record) -> Option<(Key, Zone)> {
     let zone = Zone {
         labels: key.labels(),
         negative,
+        signer: None,
         nodes: [(key.whole().into(), super::Node::default())].into(),
     };
     Some((key, zone))

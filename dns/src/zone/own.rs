@@ -6,8 +6,8 @@ use hickory_proto::rr::rdata::{NS, SOA};
 use hickory_proto::rr::{Name, RData, Record};
 use kingcdn_config::{Cdn, Config, Dns};
 
-use super::load::{absolute, add_record, zone};
-use super::{SiteIndex, Zones};
+use super::load::{absolute, add_record, sign, zone};
+use super::{SiteIndex, ZoneError, Zones};
 use crate::answer::address_data;
 use crate::name::Key;
 
@@ -21,8 +21,13 @@ const RETRY: i32 = 7_200;
 const EXPIRE: i32 = 3_600_000;
 
 /// Adds the CDN's zone: SOA, name servers with their addresses, sites.
-pub(super) fn add_zone(zones: &mut Zones, config: &Config, cdn: &Cdn, dns: &Dns) {
-    let Some(apex) = absolute(cdn.zone.as_str()) else { return };
+pub(super) fn add_zone(
+    zones: &mut Zones,
+    config: &Config,
+    cdn: &Cdn,
+    dns: &Dns,
+) -> Result<(), ZoneError> {
+    let Some(apex) = absolute(cdn.zone.as_str()) else { return Ok(()) };
     let servers: Vec<(Name, &[IpAddr])> = dns
         .nameservers
         .iter()
@@ -32,7 +37,7 @@ pub(super) fn add_zone(zones: &mut Zones, config: &Config, cdn: &Cdn, dns: &Dns)
         })
         .collect();
     let soa = soa(&apex, servers.first().map(|(name, _)| name), cdn, serial(config, cdn, dns));
-    let Some((key, mut zone)) = zone(&apex, &soa) else { return };
+    let Some((key, mut zone)) = zone(&apex, &soa) else { return Ok(()) };
     let mut records = vec![soa];
     for (name, addresses) in servers {
         let ns = RData::NS(NS(name.clone()));
@@ -45,11 +50,13 @@ pub(super) fn add_zone(zones: &mut Zones, config: &Config, cdn: &Cdn, dns: &Dns)
         // All of these are in the zone, and none is an alias.
         let _added = add_record(&mut zone, &apex, record);
     }
+    sign(&mut zone, &key, cdn.zone.as_str(), dns)?;
     zones.insert(&key, zone);
     for (index, site) in config.sites.iter().enumerate() {
         let name = config.site_name(site);
         steer(zones, name.as_deref().and_then(absolute).as_ref(), index);
     }
+    Ok(())
 }
 
 /// Steers the hosts of sites that lie in zones of ours, at the apex too.

@@ -5,7 +5,8 @@
 pub(crate) mod testing;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,4 +72,47 @@ pub(crate) fn query(id: u16, name: &str) -> Vec<u8> {
     }
     packet.extend([0, 0, 1, 0, 1]);
     packet
+}
+
+/// An unbound that ends with the test.
+pub(crate) struct Unbound(Child);
+
+impl Drop for Unbound {
+    fn drop(&mut self) {
+        let _ended = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+/// An unbound that asks `authority`, and believes these keys (DS records) or, without any,
+/// everything.
+pub(crate) fn unbound(
+    folder: &Path,
+    authority: SocketAddr,
+    anchors: &[String],
+) -> (Unbound, SocketAddr) {
+    let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let folder = folder.display();
+    let stub =
+        |zone| format!("stub-zone:\n name: {zone}\n stub-addr: 127.0.0.1@{}\n", authority.port());
+    let trust: String = match anchors {
+        [] => " domain-insecure: \"test.\"\n".to_owned(),
+        anchors => anchors.iter().map(|ds| format!(" trust-anchor: \"{ds}\"\n")).collect(),
+    };
+    let text = format!(
+        "server:\n\
+         \x20interface: 127.0.0.1\n port: {}\n directory: \"{folder}\"\n chroot: \"\"\n\
+         \x20username: \"\"\n pidfile: \"\"\n use-syslog: no\n logfile: \"unbound.log\"\n\
+         \x20do-daemonize: no\n num-threads: 1\n module-config: \"subnetcache validator iterator\"\n\
+         \x20send-client-subnet: 127.0.0.1\n client-subnet-always-forward: yes\n\
+         \x20do-not-query-localhost: no\n local-zone: \"test.\" nodefault\n\
+         \x20qname-minimisation: yes\n{trust}\
+         remote-control:\n control-enable: no\n{}{}",
+        address.port(),
+        stub("kingcdn.test"),
+        stub("netcinema.test"),
+    );
+    let file = Path::new(&folder.to_string()).join("unbound.conf");
+    std::fs::write(&file, text).unwrap();
+    let child = Command::new("unbound").arg("-d").arg("-c").arg(&file).spawn();
+    (Unbound(child.unwrap()), address)
 }

@@ -44,6 +44,7 @@ big      TXT "612345678901234567890123456789012345678901234567890123456789012345
 pub(crate) struct Server {
     pub(crate) journey: Journey,
     pub(crate) registry: prometheus::Registry,
+    pub(crate) clock: Clock,
     _folder: tempfile::TempDir,
 }
 
@@ -62,10 +63,11 @@ impl Server {
             journey: Journey::new(
                 Arc::new(ArcSwap::from_pointee(world)),
                 metrics,
-                clock,
+                clock.clone(),
                 Cookies::new(*b"a secret of ours"),
             ),
             registry,
+            clock,
             _folder: folder,
         }
     }

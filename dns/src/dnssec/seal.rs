@@ -1,0 +1,168 @@
+//! An answer made provable: signatures behind its records, and denials.
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::NULL;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+use kingcdn_config::clock::Timestamp;
+
+use super::memo::once;
+use super::sign::{Canonical, Signer};
+use super::{DS, Memo, NSEC, NXNAME, RRSIG, denial};
+use crate::answer::Answer;
+use crate::name::Key;
+use crate::zone::{Zone, Zones};
+
+/// What answers are sealed with.
+pub(crate) struct Seal<'w> {
+    pub(crate) zones: &'w Zones,
+    pub(crate) memo: &'w Memo,
+    pub(crate) now: Timestamp,
+    /// Whether the client knows a denial also by its code (RFC 9824 section 5.1).
+    pub(crate) compact_ok: bool,
+}
+
+impl Seal<'_> {
+    /// Adds to the answer to a question what proves it, where its zones are signed.
+    pub(crate) fn seal(&self, asked: &Key, rtype: RecordType, answer: &mut Answer) {
+        let last = answer.answers.iter().rev().find_map(|record| match &record.data {
+            RData::CNAME(target) if rtype != RecordType::CNAME => Key::new(&target.0),
+            _ => None,
+        });
+        let owner = last.as_ref().unwrap_or(asked);
+        let is_soa = |record: &Record| record.record_type() == RecordType::SOA;
+        if answer.authorities.iter().any(is_soa) {
+            self.deny(owner, rtype, answer);
+        } else if !answer.authoritative {
+            self.refer(answer);
+        }
+        answer.answers = self.signed(std::mem::take(&mut answer.answers));
+        answer.authorities = self.signed(std::mem::take(&mut answer.authorities));
+    }
+
+    /// That there is nothing of this type, or no such name.
+    fn deny(&self, owner: &Key, rtype: RecordType, answer: &mut Answer) {
+        let Some((zone, signer)) = self.signer(owner, rtype) else { return };
+        let no_name = answer.code == ResponseCode::NXDomain;
+        let types = match no_name {
+            true => vec![NXNAME],
+            // What steering hasn't got for anybody isn't there, either.
+            false => {
+                zone.types(owner).into_iter().filter(|known| *known != u16::from(rtype)).collect()
+            }
+        };
+        // Of a name that may be any, nothing is kept.
+        let records = self.nsec(owner, (zone, signer), types, no_name);
+        // RFC 9824 section 3.1: the name exists, as far as it is told. No proof is no NOERROR.
+        if no_name && !self.compact_ok && !records.is_empty() {
+            answer.code = ResponseCode::NoError;
+        }
+        answer.authorities.extend(records);
+    }
+
+    /// Of a delegation, whether it is signed (RFC 4035 section 3.1.4).
+    fn refer(&self, answer: &mut Answer) {
+        let Some(cut) = answer.authorities.first().map(|record| record.name.clone()) else {
+            return;
+        };
+        let Some(owner) = Key::new(&cut) else { return };
+        let Some((zone, signer)) = self.signer(&owner, DS.into()) else { return };
+        let signers = zone.exactly(&cut, DS.into());
+        if signers.is_empty() {
+            let types = vec![RecordType::NS.into()];
+            answer.authorities.extend(self.nsec(&owner, (zone, signer), types, false));
+        } else {
+            answer.authorities.extend(signers.iter().cloned());
+        }
+    }
+
+    /// The NSEC record of a name with its signatures.
+    fn nsec(
+        &self,
+        owner: &Key,
+        (zone, signer): (&Zone, &Signer),
+        types: Vec<u16>,
+        fleeting: bool,
+    ) -> Vec<Record> {
+        let Some(data) = denial::nsec(owner, types.into_iter()) else { return Vec::new() };
+        // RFC 9077 section 3.
+        let ttl = zone.negative.ttl;
+        let name = owner.name();
+        let data = [data];
+        let set = Canonical { owner, rtype: NSEC, ttl, data: &data };
+        let signatures = match fleeting {
+            true => once(signer, &set, self.now),
+            false => self.memo.signed(signer, &set, self.now).data.clone(),
+        };
+        let [data] = data;
+        let signatures = signatures.iter().map(|data| unknown(&name, ttl, RRSIG, data.to_vec()));
+        [unknown(&name, ttl, NSEC, data)].into_iter().chain(signatures).collect()
+    }
+
+    /// The records, and behind each set its signatures.
+    fn signed(&self, records: Vec<Record>) -> Vec<Record> {
+        let mut signed = Vec::with_capacity(records.len() * 2);
+        let same = |one: &Record, other: &Record| {
+            one.record_type() == other.record_type() && one.name == other.name
+        };
+        for set in records.chunk_by(same) {
+            signed.extend_from_slice(set);
+            // What a DNAME record implies needs no signature (RFC 6672 section 5.3.1).
+            let implied = |record: &Record| {
+                records.iter().any(|other| {
+                    other.record_type() == RecordType::DNAME
+                        && record.record_type() == RecordType::CNAME
+                        && other.name != record.name
+                        && other.name.zone_of(&record.name)
+                })
+            };
+            if !set.iter().any(implied) {
+                signed.extend(self.signatures(set));
+            }
+        }
+        signed
+    }
+
+    fn signatures(&self, set: &[Record]) -> Vec<Record> {
+        let Some(first) = set.first() else { return Vec::new() };
+        let rtype = first.record_type();
+        let Some(owner) = Key::new(&first.name) else { return Vec::new() };
+        // Denials have theirs.
+        if [NSEC, RRSIG].contains(&rtype.into()) {
+            return Vec::new();
+        }
+        let Some((zone, signer)) = self.signer(&owner, rtype) else { return Vec::new() };
+        if zone.delegates(&owner, rtype) {
+            return Vec::new();
+        }
+        let mut data: Vec<Vec<u8>> = set.iter().filter_map(canonical).collect();
+        // RFC 4034 section 6.3.
+        data.sort_unstable();
+        data.dedup();
+        let canonical =
+            Canonical { owner: &owner, rtype: rtype.into(), ttl: first.ttl, data: &data };
+        let signed = self.memo.signed(signer, &canonical, self.now);
+        let record = |data: &Box<[u8]>| unknown(&first.name, first.ttl, RRSIG, data.to_vec());
+        signed.data.iter().map(record).collect()
+    }
+
+    fn signer(&self, owner: &Key, rtype: RecordType) -> Option<(&Zone, &Signer)> {
+        let zone = self.zones.find(owner, rtype)?;
+        Some((zone, zone.signer.as_deref()?))
+    }
+}
+
+/// A record's data in canonical form (RFC 4034 section 6.2).
+fn canonical(record: &Record) -> Option<Vec<u8>> {
+    let mut octets = Vec::new();
+    let mut encoder = BinEncoder::new(&mut octets);
+    encoder.set_canonical_form(true);
+    encoder.set_name_encoding(NameEncoding::UncompressedLowercase);
+    record.data.emit(&mut encoder).ok()?;
+    Some(octets)
+}
+
+fn unknown(name: &Name, ttl: u32, rtype: u16, data: Vec<u8>) -> Record {
+    let data = RData::Unknown { code: rtype.into(), rdata: NULL::with(data) };
+    Record::from_rdata(name.clone(), ttl, data)
+}
