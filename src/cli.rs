@@ -22,7 +22,7 @@ pub(crate) enum Command {
     /// Run a whole CDN on this machine: an origin with a video, three edges and DNS.
     Up(UpOptions),
     /// Run a name server.
-    Dns(NodeOptions),
+    Dns(DnsOptions),
     /// Run an edge; or tell a name server to send it no new clients.
     Edge(EdgeOptions),
     /// Run the reference origin.
@@ -181,6 +181,36 @@ pub(crate) struct DnsQuestion {
     /// How it is written.
     #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
     pub(crate) format: StatusFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true)]
+pub(crate) struct DnsOptions {
+    #[command(subcommand)]
+    pub(crate) command: Option<DnsCommand>,
+    #[command(flatten)]
+    pub(crate) selection: Option<Selection>,
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DnsCommand {
+    /// Make a zone's key, unless it has one, and print the DS records for its parent zone.
+    Keys(KeysOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysOptions {
+    /// The configuration file of the whole CDN.
+    #[arg(long, value_name = "FILE", env = "KINGCDN_CONFIG")]
+    pub(crate) config: PathBuf,
+    /// Make another key: both sign until one is removed.
+    #[arg(long)]
+    pub(crate) new: bool,
+    /// The zone; the CDN's own when absent.
+    #[arg(value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
 }
 
 #[derive(Debug, Args)]

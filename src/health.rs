@@ -44,7 +44,7 @@ fn container() -> Result<(Role, Selection), Failure> {
 fn node_of(line: &[u8]) -> Option<(Role, Selection)> {
     let arguments = line.strip_suffix(b"\0").unwrap_or(line).split(|byte| *byte == 0);
     match Cli::try_parse_from(arguments.map(OsStr::from_bytes)).ok()?.command {
-        Command::Dns(options) => Some((Role::Dns, options.selection)),
+        Command::Dns(options) => Some((Role::Dns, options.selection?)),
         Command::Edge(options) => Some((Role::Edge, options.selection?)),
         Command::Origin(options) => Some((Role::Origin, options.selection)),
         _ => None,

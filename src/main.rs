@@ -10,6 +10,7 @@ mod cli;
 mod failure;
 mod geo;
 mod health;
+mod keys;
 mod node;
 mod operate;
 mod ports;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use cli::{Cli, Command, EdgeOptions, NodeOptions};
+use cli::{Cli, Command, DnsCommand, DnsOptions, EdgeOptions, NodeOptions};
 use failure::Failure;
 use role::Role;
 
@@ -34,7 +35,13 @@ fn main() -> ExitCode {
     let Cli { command, logs } = Cli::parse();
     let done = match command {
         Command::Up(options) => up::run(&options, &logs),
-        Command::Dns(options) => process::run(Role::Dns, &options, &logs),
+        Command::Dns(DnsOptions { command: Some(DnsCommand::Keys(options)), .. }) => {
+            keys::run(&options)
+        }
+        Command::Dns(DnsOptions { command: None, selection: Some(selection), run }) => {
+            process::run(Role::Dns, &NodeOptions { selection, run }, &logs)
+        }
+        Command::Dns(_) => Err(Failure::Usage("dns: --config FILE says which".to_owned())),
         Command::Edge(EdgeOptions { wish: Some(wish), .. }) => operate::wish(&wish),
         Command::Edge(EdgeOptions { wish: None, selection: Some(selection), run }) => {
             process::run(Role::Edge, &NodeOptions { selection, run }, &logs)

@@ -99,8 +99,15 @@ fn payload_flags_and_version() {
         (4096, 1 << 16, 1232, false, Some(Refusal::EdnsVersion)),
     ];
     for (class, ttl, payload, dnssec_ok, fault) in cases {
-        let expected =
-            Edns { payload, dnssec_ok, subnet: None, cookie: None, nsid: false, keepalive: false };
+        let expected = Edns {
+            payload,
+            dnssec_ok,
+            compact_ok: ttl & 0x4000 != 0,
+            subnet: None,
+            cookie: None,
+            nsid: false,
+            keepalive: false,
+        };
         assert_eq!(read(&packet(class, ttl, &[])), (Some(expected), fault));
     }
 }

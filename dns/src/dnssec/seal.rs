@@ -142,8 +142,8 @@ impl Seal<'_> {
         let canonical =
             Canonical { owner: &owner, rtype: rtype.into(), ttl: first.ttl, data: &data };
         let signed = self.memo.signed(signer, &canonical, self.now);
-        let record = |data: &Box<[u8]>| unknown(&first.name, first.ttl, RRSIG, data.to_vec());
-        signed.data.iter().map(record).collect()
+        let record = |data: &[u8]| unknown(&first.name, first.ttl, RRSIG, data.to_vec());
+        signed.data.iter().map(|data| record(data)).collect()
     }
 
     fn signer(&self, owner: &Key, rtype: RecordType) -> Option<(&Zone, &Signer)> {
