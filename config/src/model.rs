@@ -36,6 +36,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// The reference origin, where this file runs one.
     pub origin: Option<Origin>,
+    /// Where edges send traces, if anywhere.
+    pub telemetry: Option<Telemetry>,
 }
 
 /// `[cdn]`: the CDN's own domain.
@@ -59,6 +61,15 @@ pub struct Origin {
     /// `Cache-Control` by file name ending, with the dot: `".m4s" = "max-age=31536000, immutable"`.
     /// Entries add to and replace the built-in rules.
     pub cache_control: BTreeMap<String, String>,
+}
+
+/// `[telemetry]`: traces of requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Telemetry {
+    /// A collector that takes OTLP over HTTP.
+    pub otlp: OriginUrl,
+    /// The share of requests that are traced, 0 to 1.
+    pub sampling: f64,
 }
 
 impl Config {

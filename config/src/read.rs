@@ -16,8 +16,8 @@ use toml::Spanned;
 
 use crate::check::{Claims, Node};
 use crate::reader::Reader;
-use crate::values::{address, cache_control, domain_name, mailbox, path};
-use crate::{Cdn, Config, DomainName, Mailbox, Origin};
+use crate::values::{address, cache_control, collector_url, domain_name, mailbox, path, share};
+use crate::{Cdn, Config, DomainName, Mailbox, Origin, Telemetry};
 
 /// The longest time that any time-out or interval may be.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -55,7 +55,14 @@ pub(crate) fn config(file: &mut Reader<'_>, claims: &mut Claims, folder: &Path) 
     claims.has_edge = file.has("edge");
     claims.has_site = file.has("site");
     claims.has_origin = file.has("origin");
-    Config { cdn, dns, edges, sites, origin: origin.flatten() }
+    let telemetry = file.table("telemetry", telemetry).flatten();
+    Config { cdn, dns, edges, sites, origin: origin.flatten(), telemetry }
+}
+
+fn telemetry(table: &mut Reader<'_>) -> Option<Telemetry> {
+    let otlp = table.require("otlp", r#""http://127.0.0.1:4318""#, collector_url);
+    let sampling = table.get_or("sampling", 0.01, share(0.0..=1.0));
+    Some(Telemetry { otlp: otlp?.into_inner(), sampling })
 }
 
 fn cdn(table: &mut Reader<'_>, claims: &mut Claims) -> Option<Cdn> {

@@ -27,7 +27,7 @@ pub enum FixedDifference {
 }
 
 /// What a running node of `role`, started with `old`, can't take over from `new`: the addresses
-/// that it listens on, the cache's memory, eviction and folder. Both are to have the node's
+/// that it listens on, the cache's memory, eviction and folder, where traces go. Both are to have the node's
 /// overrides applied.
 pub fn fixed_differences(old: &Config, new: &Config, role: Role<'_>) -> Vec<FixedDifference> {
     let mut found = Differences(Vec::new());
@@ -57,6 +57,13 @@ pub fn fixed_differences(old: &Config, new: &Config, role: Role<'_>) -> Vec<Fixe
             (Some(_), None) => found.gone(format!("edge `{name}`")),
             (None, _) => {}
         },
+    }
+    if matches!(role, Role::Edge(_)) {
+        let say = |config: &Config| match &config.telemetry {
+            None => "none".to_owned(),
+            Some(telemetry) => format!("{} of {}", telemetry.sampling, telemetry.otlp),
+        };
+        found.value("telemetry", say(old), say(new));
     }
     found.0
 }

@@ -30,6 +30,10 @@ pub(crate) fn origin_url(value: &DeValue<'_>) -> Result<OriginUrl, Fault> {
     text(value, "an origin's URL", example, OriginUrl::parse)
 }
 
+pub(crate) fn collector_url(value: &DeValue<'_>) -> Result<OriginUrl, Fault> {
+    text(value, "a collector's URL", r#""http://127.0.0.1:4318""#, OriginUrl::parse)
+}
+
 pub(crate) fn field_name(value: &DeValue<'_>) -> Result<FieldName, Fault> {
     text(value, "a field's name", r#""X-Device""#, FieldName::parse)
 }

@@ -68,6 +68,7 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
             ],
         )],
         origin: None,
+        telemetry: None,
     }
 }
 

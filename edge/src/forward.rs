@@ -11,6 +11,7 @@ use http::header::{
 };
 
 use crate::caching::fields;
+use crate::trace::Tracing;
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -57,6 +58,8 @@ pub(crate) struct Hop<'a> {
     pub(crate) node: &'a str,
     /// `Via` of this edge, for requests.
     pub(crate) via: &'a HeaderValue,
+    /// The request's trace, where requests are traced at all.
+    pub(crate) trace: Option<&'a Tracing>,
 }
 
 /// The fields of a request that passes through as the client sent it.
@@ -75,6 +78,9 @@ pub(crate) fn pass(client: &HeaderMap, hop: Hop<'_>) -> HeaderMap {
     headers.insert(X_FORWARDED_HOST, hop.host.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     append(&mut headers, FORWARDED, &forwarded(hop));
+    if let Some(trace) = hop.trace {
+        trace.tell(&mut headers);
+    }
     headers
 }
 
@@ -162,7 +168,7 @@ mod tests {
         let host = HeaderValue::from_static("video.netcinema.test:8080");
         let via = HeaderValue::from_static("1.1 seoul");
         let client = client.parse().unwrap();
-        act(Hop { client, host: &host, node: "seoul", via: &via })
+        act(Hop { client, host: &host, node: "seoul", via: &via, trace: None })
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::record::{Record, Recorded};
 use crate::serving::Serving;
 use crate::site::Site;
 use crate::store::{Lookup, Object};
+use crate::trace::Tracing;
 use crate::upgrade;
 use crate::upstream::{FetchError, RequestBody};
 use crate::wanted::{Wanted, wanted};
@@ -62,6 +63,7 @@ struct Visit {
     /// What the site's key makes of them: the origin is asked for this when the object is wanted.
     object: PathAndQuery,
     key: Key,
+    trace: Option<Tracing>,
 }
 
 /// The answer that a request waited for isn't for it.
@@ -116,7 +118,8 @@ fn admit(node: &Arc<Node>, client: Client, parts: &Parts) -> Result<Visit, Refus
     let target = parts.uri.path_and_query().cloned().unwrap_or(root);
     let object = site.key.target(&target).map_err(|_| Refusal::BadTarget)?;
     let key = site.key.key(&site.name, &object, &parts.headers);
-    Ok(Visit { node: Arc::clone(node), site, client, host, target, object, key })
+    let trace = node.tracer.as_ref().map(Tracing::begin);
+    Ok(Visit { node: Arc::clone(node), site, client, host, target, object, key, trace })
 }
 
 impl Visit {
@@ -395,7 +398,8 @@ impl Visit {
     }
 
     fn hop<'a>(&'a self, host: &'a HeaderValue) -> Hop<'a> {
-        Hop { client: self.client.address, host, node: &self.node.name, via: &self.node.via }
+        let (node, via, trace) = (&self.node.name, &self.node.via, self.trace.as_ref());
+        Hop { client: self.client.address, host, node, via, trace }
     }
 
     /// Says what happened: in the response, the metrics and the log.
@@ -408,8 +412,12 @@ impl Visit {
         response.headers_mut().append(CACHE_STATUS, said);
         response.headers_mut().append(VIA, self.node.via.clone());
         let reason = status.detail.or(status.fwd.map(Forward::as_str)).unwrap_or("fresh");
+        let asked = (&parts.method, &parts.uri);
         let record = Record::new(&self.node.metrics, Arc::clone(&self.site), cache, started)
-            .with_line(self.client.address, (&parts.method, &parts.uri), response.status(), reason);
+            .with_line(self.client.address, asked, response.status(), reason)
+            .with_span(self.trace.as_ref().and_then(|trace| {
+                trace.request(&self.site.name, asked, (response.status(), cache, reason))
+            }));
         response.map(|content| Recorded::new(content, Some(record)))
     }
 }

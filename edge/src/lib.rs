@@ -31,6 +31,7 @@ mod stall;
 mod status;
 mod store;
 mod timer;
+mod trace;
 mod upgrade;
 mod upstream;
 mod wanted;

@@ -16,6 +16,7 @@ use crate::fill::Budget;
 use crate::record::Metrics;
 use crate::site::Sites;
 use crate::store::Store;
+use crate::trace::Tracer;
 use crate::upgrade::Tunnels;
 use crate::upstream::Outbound;
 
@@ -42,6 +43,8 @@ pub(crate) struct Node {
     /// Connections that have switched to another protocol.
     pub(crate) tunnels: Tunnels,
     pub(crate) metrics: Arc<Metrics>,
+    /// None where no request is traced.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     draining: AtomicBool,
     /// Time that idle connections get before they are closed, in milliseconds.
     farewell_ms: AtomicU64,
@@ -69,6 +72,10 @@ impl Node {
         let for_store = edge.cache.memory_bytes - for_fills;
         let metrics = Arc::new(metrics);
         let outbound = Outbound::new(clock.clone(), runtime.clone());
+        let tracer = config.telemetry.as_ref().map(|telemetry| {
+            Tracer::start(telemetry, &name, &clock, &outbound, metrics.spans_lost.clone())
+        });
+        let outbound = outbound.traced(tracer.clone());
         let sites = Sites::new(config, &metrics, &outbound, None);
         metrics.cache_capacity_bytes.with_label_values(&["memory"]).set(for_store.cast_signed());
         Ok(Self {
@@ -85,6 +92,7 @@ impl Node {
             limits: ArcSwap::from_pointee(edge.limits.clone()),
             tunnels: Tunnels::new(&metrics),
             metrics,
+            tracer,
             draining: AtomicBool::new(false),
             farewell_ms: AtomicU64::new(0),
         })

@@ -22,6 +22,7 @@ use crate::cache_status::Cache;
 use crate::caching::{Forward, NoStale, Unstorable};
 use crate::content::{Content, EndedEarly};
 use crate::fetch::NotStored;
+use crate::trace::Traced;
 use crate::upgrade::End;
 use crate::upstream::OriginMetrics;
 
@@ -54,6 +55,8 @@ pub(crate) struct Metrics {
     pub(crate) fill_bytes: IntGauge,
     /// Connections that have switched to another protocol.
     pub(crate) tunnels: TunnelMetrics,
+    /// Spans that no collector has got.
+    pub(crate) spans_lost: IntCounter,
     /// Bytes held, by tier.
     pub(crate) cache_bytes: IntGaugeVec,
     /// Bytes that may be held, by tier.
@@ -171,6 +174,10 @@ impl Metrics {
                 )?;
                 all.with_label_values::<&str>(&[])
             },
+            spans_lost: {
+                let help = "Spans of traces that no collector has got.";
+                counters(registry, "spans_lost_total", help, &[])?.with_label_values::<&str>(&[])
+            },
             connection_errors: counters(
                 registry,
                 "connection_errors_total",
@@ -281,7 +288,14 @@ pub(crate) struct Record {
     started: Stopwatch,
     bytes: u64,
     complete: bool,
-    line: Option<Box<Line>>,
+    /// For the few that somebody wants to know more of: most records stay small.
+    more: Option<Box<More>>,
+}
+
+#[derive(Default)]
+struct More {
+    line: Option<Line>,
+    trace: Option<Traced>,
 }
 
 /// What only the access log wants to know.
@@ -301,7 +315,15 @@ impl Record {
         started: Stopwatch,
     ) -> Self {
         let metrics = Arc::clone(metrics);
-        Self { metrics, site, cache, started, bytes: 0, complete: false, line: None }
+        Self { metrics, site, cache, started, bytes: 0, complete: false, more: None }
+    }
+
+    /// Adds the span of the request, where it is traced.
+    pub(crate) fn with_span(mut self, trace: Option<Traced>) -> Self {
+        if trace.is_some() {
+            self.more.get_or_insert_default().trace = trace;
+        }
+        self
     }
 
     /// Adds what the access log wants to know, where there is one.
@@ -314,7 +336,8 @@ impl Record {
     ) -> Self {
         if tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
             let (method, uri) = (method.clone(), uri.clone());
-            self.line = Some(Box::new(Line { client, method, uri, status, reason }));
+            let line = Line { client, method, uri, status, reason };
+            self.more.get_or_insert_default().line = Some(line);
         }
         self
     }
@@ -327,7 +350,11 @@ impl Drop for Record {
         site.requests[index].inc();
         site.bytes[index].inc_by(self.bytes);
         self.metrics.seconds[index].observe(seconds);
-        let Some(line) = &self.line else { return };
+        let Some(more) = self.more.take() else { return };
+        if let Some(traced) = more.trace {
+            traced.end(self.bytes, self.complete);
+        }
+        let Some(line) = more.line else { return };
         tracing::info!(
             target: ACCESS,
             site = self.site.name,

@@ -9,6 +9,8 @@ mod names;
 mod origin;
 mod pool;
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
@@ -20,6 +22,7 @@ pub(crate) use self::body::{AnswerBody, RequestBody};
 pub(crate) use self::metrics::OriginMetrics;
 use self::names::Names;
 use self::origin::Origin;
+use crate::trace::Tracer;
 
 /// All origins of a site.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub(crate) struct Upstream {
     settings: Settings,
     clock: Clock,
     metrics: OriginMetrics,
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// What all connections to origins have in common.
@@ -37,12 +41,29 @@ pub(crate) struct Outbound {
     /// Where they live.
     runtime: Handle,
     names: Names,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl Outbound {
     /// Connections that live on `runtime`.
     pub(crate) fn new(clock: Clock, runtime: Handle) -> Self {
-        Self { clock, names: Names::new(runtime.clone()), runtime }
+        Self { clock, names: Names::new(runtime.clone()), runtime, tracer: None }
+    }
+
+    /// The same, with attempts traced.
+    pub(crate) fn traced(mut self, tracer: Option<Arc<Tracer>>) -> Self {
+        self.tracer = tracer;
+        self
+    }
+
+    /// Where connections live.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Where `url` can be reached, in the order in which to try.
+    pub(crate) async fn addresses(&self, url: &OriginUrl) -> io::Result<Vec<SocketAddr>> {
+        self.names.addresses(url).await
     }
 }
 
@@ -128,7 +149,8 @@ impl Upstream {
     ) -> Self {
         let origin = |url: &OriginUrl| Arc::new(Origin::new(url.clone(), settings, outbound));
         let origins = urls.iter().map(origin).collect();
-        Self { origins, settings: settings.clone(), clock: outbound.clock.clone(), metrics }
+        let (clock, tracer) = (outbound.clock.clone(), outbound.tracer.clone());
+        Self { origins, settings: settings.clone(), clock, metrics, tracer }
     }
 
     /// Whether this talks to `urls` as `settings` say; then a reload can keep it.
@@ -155,9 +177,14 @@ impl Upstream {
         let mut last = Err(FetchError::Resting);
         for origin in self.in_order() {
             let Some(body) = next_body.take() else { break };
-            let attempt = Request::from_parts(parts.clone(), body);
+            let mut attempt = Request::from_parts(parts.clone(), body);
+            let tracer = self.tracer.as_ref();
+            let span = tracer.and_then(|tracer| tracer.attempt(attempt.headers_mut()));
             let (answer, unsent) = origin.send(attempt, repeatable, &self.metrics).await;
             self.metrics.attempted(&answer);
+            if let (Some(tracer), Some(span)) = (tracer, span) {
+                tracer.end_attempt(span, origin.url(), &answer);
+            }
             match answer {
                 Ok(answer) if repeatable && is_gateway_trouble(answer.status()) => {
                     last = Ok(answer);
