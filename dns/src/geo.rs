@@ -25,6 +25,7 @@ use std::{fs, io};
 use kingcdn_config::{Geoip, Region};
 use serde::Serialize;
 use thiserror::Error;
+use tracing::warn;
 
 pub use build::{About, BuildError, LineFault, from_csv, from_mmdb};
 pub use format::{FormatError, WriteError};
@@ -76,25 +77,56 @@ pub(crate) enum GeoError {
 /// Where clients go by country and continent.
 pub(crate) type Rules = HashMap<Region, Placement>;
 
-/// The lists of rules, and which of them were of use.
-struct RuleLists(HashMap<Region, (List, bool)>);
+/// The lists of rules, and what the database knows of.
+struct RuleLists {
+    lists: HashMap<Region, (List, bool)>,
+    countries: bool,
+    continents: bool,
+}
 
 impl RuleLists {
+    fn new(rules: &Rules, map: &mut MapBuilder) -> Self {
+        let lists = rules.iter().map(|(region, to)| (*region, (map.rule(to), false)));
+        Self { lists: lists.collect(), countries: false, continents: false }
+    }
+
     /// A country's, else its continent's.
     fn of(&mut self, regions: Regions) -> Option<List> {
-        if self.0.is_empty() {
+        if self.lists.is_empty() {
             return None;
         }
+        self.countries |= regions.country.is_some();
+        self.continents |= regions.continent.is_some();
         let country = regions.country.map(Region::Country);
         let continent = regions.continent.map(Region::Continent);
         let mut list = None;
         for region in [country, continent].into_iter().flatten() {
-            if let Some((found, used)) = self.0.get_mut(&region) {
+            if let Some((found, used)) = self.lists.get_mut(&region) {
                 *used = true;
                 list = list.or(Some(*found));
             }
         }
         list
+    }
+
+    /// Whether rules can work: the database knows of countries, or of continents. That it has
+    /// nobody in one of them is said.
+    fn check(&self) -> Result<(), GeoError> {
+        let unused = self.lists.iter().filter(|(_, (_, used))| !used).map(|(region, _)| *region);
+        // By name, so that it is always the same.
+        let mut unused: Vec<Region> = unused.collect();
+        unused.sort_unstable();
+        for region in unused {
+            match region {
+                Region::Country(_) if !self.countries => return Err(GeoError::NoRegion(region)),
+                Region::Continent(_) if !self.continents => {
+                    return Err(GeoError::NoRegion(region));
+                }
+                _ => warn!(%region, "the location database has no network there, of which a \
+                                     rule speaks"),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -102,18 +134,13 @@ impl RuleLists {
 ///
 /// Rules need countries, which databases in MaxMind's format alone have.
 pub(crate) fn fill(geoip: &Geoip, rules: &Rules, map: &mut MapBuilder) -> Result<Origin, GeoError> {
-    let rules = rules.iter().map(|(region, to)| (*region, (map.rule(to), false)));
-    let mut rules = RuleLists(rules.collect());
+    let mut rules = RuleLists::new(rules, map);
     let origin = match geoip {
         Geoip::Embedded => decode("embedded", EMBEDDED, map)?,
         Geoip::File(file) => read(file, &mut rules, map)?,
         Geoip::None => Origin::none(),
     };
-    // The first by name, so that it is always the same.
-    let useless = rules.0.iter().filter(|(_, (_, used))| !used).map(|(region, _)| *region).min();
-    if let Some(region) = useless {
-        return Err(GeoError::NoRegion(region));
-    }
+    rules.check()?;
     if *geoip == Geoip::None {
         return Ok(origin);
     }

@@ -27,7 +27,12 @@ pub(super) fn targets(config: &Config) -> Vec<Target> {
 
 impl Teller {
     pub(super) fn of(edge: &kingcdn_config::Edge) -> Self {
-        Self { name: edge.name.as_str().into(), admin: edge.admin }
+        // Where it is every address, it is the one that clients get, too.
+        let mut admin = edge.admin;
+        if let (true, Some(own)) = (admin.ip().is_unspecified(), edge.addresses.first()) {
+            admin.set_ip(*own);
+        }
+        Self { name: edge.name.as_str().into(), admin }
     }
 }
 

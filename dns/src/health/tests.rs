@@ -1,3 +1,5 @@
+mod wishes;
+
 use std::io::ErrorKind;
 
 use kingcdn_config::clock::Timestamp;

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use kingcdn_config::{Config, Geoip};
+use kingcdn_config::{Config, Geoip, Region};
 
 use super::*;
 use crate::geo::fixture::Value::{self, Double, Float, Map as Table, Text};
@@ -123,4 +123,55 @@ fn the_client_or_the_resolver() {
         let expected = (address.parse().unwrap(), known);
         assert_eq!(client(subnet.as_ref(), resolver), expected);
     }
+}
+
+/// A country comes before its continent, and both before distance; networks before all.
+#[test]
+fn rules_place_countries_and_continents() {
+    let coded = |latitude, longitude, country, continent| {
+        let place = Table(vec![("latitude", Double(latitude)), ("longitude", Double(longitude))]);
+        Table(vec![
+            ("location", place),
+            ("country", Table(vec![("iso_code", Text(country))])),
+            ("continent", Table(vec![("code", Text(continent))])),
+        ])
+    };
+    let database = mmdb(&[
+        ("10.1.2.0/24", coded(48.9, 2.4, "FR", "EU")),
+        ("192.0.2.0/25", coded(48.9, 2.4, "FR", "EU")),
+        ("192.0.2.128/25", coded(50.1, 8.7, "DE", "EU")),
+        ("198.51.100.0/24", coded(40.7, -74.0, "US", "NA")),
+        ("203.0.113.0/24", Table(vec![("country", Table(vec![("iso_code", Text("FR"))]))])),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path(), &database);
+    let rule = |region, edges: &[&str]| kingcdn_config::Rule {
+        regions: vec![region],
+        target: testing::network("0.0.0.0/0", edges).target,
+    };
+    let (europe, france) = (Region::Continent(*b"EU"), Region::Country(*b"FR"));
+    config.dns.as_mut().unwrap().rules = vec![rule(europe, &["ashburn"]), rule(france, &["seoul"])];
+    let (map, _) = located(&config).unwrap();
+    let cases = [
+        ("10.1.2.3", 1, Source::Operator),
+        ("192.0.2.3", 0, Source::Rule),
+        ("192.0.2.200", 2, Source::Rule),
+        ("198.51.100.1", 2, Source::Database),
+        // Of which the country is all that is known.
+        ("203.0.113.1", 0, Source::Rule),
+    ];
+    for (client, first, source) in cases {
+        let located = map.locate(client.parse().unwrap(), 32);
+        assert_eq!((located.list[0], located.source), (first, source), "{client}");
+    }
+    // Nobody is there: that is no error.
+    config.dns.as_mut().unwrap().rules = vec![rule(Region::Country(*b"KR"), &["seoul"])];
+    assert!(located(&config).is_ok());
+    // The database knows no countries, and so the rule is of no use.
+    let places = mmdb(&[("192.0.2.0/24", nested(48.9, 2.4))]);
+    let Geoip::File(file) = &config.dns.as_ref().unwrap().geoip else { panic!("a file") };
+    std::fs::write(file, places).unwrap();
+    let error = located(&config).unwrap_err().to_string();
+    assert!(error.contains("no network in it is in `KR`"), "{error}");
+    assert!(error.contains("names countries, or remove the rule"), "{error}");
 }
