@@ -95,7 +95,7 @@ pub(crate) fn serve(node: Arc<Node>, client: Client, request: Request<Incoming>)
         Ok(visit) => visit,
         Err(refusal) => return Serving::at_once(&node, refuse(&node, refusal)),
     };
-    let seen = match visit.at_hand(&parts, &body) {
+    let seen = match visit.at_hand(&parts, body.is_end_stream()) {
         Ok(answer) => return Serving::at_once(&node, visit.finish(&parts, answer, started)),
         Err(seen) => seen,
     };
@@ -103,6 +103,18 @@ pub(crate) fn serve(node: Arc<Node>, client: Client, request: Request<Incoming>)
         let answer = visit.answer(&parts, body, seen).await;
         visit.finish(&parts, answer, started)
     })
+}
+
+/// The way of a request for what is held and fresh, alone, for measuring it.
+pub(crate) fn at_hand(
+    node: &Arc<Node>,
+    client: Client,
+    parts: &Parts,
+) -> Option<Response<Recorded>> {
+    let started = Stopwatch::start();
+    let visit = admit(node, client, parts).ok()?;
+    let answer = visit.at_hand(parts, true).ok()?;
+    Some(visit.finish(parts, answer, started))
 }
 
 /// Finds the site that a request is for, or the reason why there is no answer.
@@ -125,8 +137,8 @@ fn admit(node: &Arc<Node>, client: Client, parts: &Parts) -> Result<Visit, Refus
 impl Visit {
     /// The answer to a request for what is held and fresh. To all others what was seen, where they
     /// are such that the store was looked at.
-    fn at_hand(&self, parts: &Parts, body: &Incoming) -> Result<Answer, Option<Seen>> {
-        let cacheable = matches!(parts.method, Method::GET | Method::HEAD) && body.is_end_stream();
+    fn at_hand(&self, parts: &Parts, bodiless: bool) -> Result<Answer, Option<Seen>> {
+        let cacheable = matches!(parts.method, Method::GET | Method::HEAD) && bodiless;
         if !cacheable || upgrade::proposed(parts, &self.site.upgrade).is_some() {
             return Err(None);
         }

@@ -166,6 +166,15 @@ impl Edge {
         self.observer.status()
     }
 
+    /// Answers a request for what is held and fresh, up to where hyper would take over; its
+    /// status, or nothing if it is another kind of request. For benchmarks.
+    #[doc(hidden)]
+    pub fn at_hand(&self, request: &http::request::Parts) -> Option<http::StatusCode> {
+        let address = std::net::IpAddr::from([127, 0, 0, 1]);
+        let client = journey::Client { address, interims: interim::Client::default() };
+        Some(journey::at_hand(&self.node, client, request)?.status())
+    }
+
     /// Whether it wants requests.
     pub fn is_healthy(&self) -> bool {
         !self.node.is_draining()

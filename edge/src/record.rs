@@ -355,17 +355,19 @@ impl Drop for Record {
             traced.end(self.bytes, self.complete);
         }
         let Some(line) = more.line else { return };
+        // Displayed rather than as strings, which would be looked through for what to escape:
+        // nothing in them needs it. Whole microseconds, since what is finer is noise.
         tracing::info!(
             target: ACCESS,
-            site = self.site.name,
+            site = %self.site.name,
             client = %line.client,
-            method = line.method.as_str(),
+            method = %line.method,
             target = %line.uri,
             status = line.status.as_u16(),
-            cache = self.cache.as_str(),
-            reason = line.reason,
+            cache = %self.cache.as_str(),
+            reason = %line.reason,
             bytes = self.bytes,
-            ms = seconds * 1000.0,
+            ms = (seconds * 1e6).round() / 1e3,
             complete = self.complete,
         );
     }
