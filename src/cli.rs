@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Make a location database.
     #[command(subcommand)]
     Geo(GeoCommand),
+    /// Find out what a cache would do with a trace.
+    #[command(subcommand)]
+    Simulate(SimulateCommand),
     /// Ask a node on this machine for its health: exit 0 when it is well, 1 when it isn't.
     Health(HealthOptions),
 }
@@ -290,4 +293,47 @@ pub(crate) struct HealthOptions {
     pub(crate) role: Option<Role>,
     #[command(flatten)]
     pub(crate) selection: Selection,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SimulateCommand {
+    /// Replay requests through the policy that edges run: hit ratios, writes, evictions.
+    Cache(SimulateCacheOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateCacheOptions {
+    /// Requests: lines `time,key,size` below such a header, or an edge's access log in JSON;
+    /// also compressed (.zst, .gz). A size is all that an object takes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    /// Size of the memory tier: "512 MiB", or a number of bytes.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: u64,
+    /// Size of the disk tier.
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
+    pub(crate) disk: u64,
+    /// What is evicted when the cache is full.
+    #[arg(long, value_enum, default_value_t = SimulatedEviction::Lfu)]
+    pub(crate) eviction: SimulatedEviction,
+    /// Misses at twelve sizes, 0.5 % to 50 % of all objects' bytes, memory and disk in the given
+    /// proportion.
+    #[arg(long)]
+    pub(crate) curve: bool,
+    /// The curve as a picture.
+    #[arg(long, value_name = "FILE", requires = "curve")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimulatedEviction {
+    /// The least frequently used, with aging and history.
+    Lfu,
+    /// The least recently used.
+    Lru,
+}
+
+/// A size with its unit, or bytes: sizes that are to be compared with others are often computed.
+fn size(text: &str) -> Result<u64, kingcdn_config::units::SizeError> {
+    text.trim().parse().or_else(|_| kingcdn_config::units::size(text))
 }

@@ -16,6 +16,7 @@ mod operate;
 mod ports;
 mod process;
 mod role;
+mod simulate;
 mod status;
 mod targets;
 mod up;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Geo(command) => geo::run(&command),
         Command::Status(options) => status::run(&options),
         Command::PrometheusTargets(options) => targets::run(&options),
+        Command::Simulate(command) => simulate::run(&command),
         Command::Health(options) => health::run(&options),
     };
     match done {
