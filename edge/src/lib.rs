@@ -24,6 +24,7 @@ mod interim;
 mod journey;
 mod key;
 mod node;
+pub mod purge;
 mod record;
 mod serving;
 mod site;
