@@ -26,6 +26,7 @@ mod key;
 mod node;
 pub mod purge;
 mod record;
+mod sealed;
 mod serving;
 mod site;
 mod stall;
@@ -129,6 +130,7 @@ impl Edge {
         let again = listeners.iter().flatten().map(TcpListener::try_clone);
         let again = again.collect::<io::Result<_>>().map(Mutex::new)?;
         let metrics = Metrics::new(registry)?;
+        registry.register(Box::new(sealed::SealedMetrics::new()?))?;
         let node = Node::new(&config, edge, clock, Handle::current(), metrics)?;
         let node = Arc::new(node);
         let (stop, stopped) = watch::channel(false);
