@@ -12,6 +12,7 @@ use crate::cache_status::{Cache, CacheStatus};
 use crate::caching::{self, Forward, NoStale, Trouble, fields};
 use crate::content::Content;
 use crate::deliver;
+use crate::fill::Head;
 use crate::node::Node;
 use crate::record::Recorded;
 use crate::store::Object;
@@ -54,6 +55,26 @@ pub(crate) fn confirmed(
     };
     let response = deliver::stored(request, object, object.terms.age(now), now);
     Answer { response, cache: Cache::Revalidated, status }
+}
+
+/// An answer on its way in. `own`: this request caused the fetch.
+pub(crate) fn arriving(
+    response: Response<Content>,
+    head: &Head,
+    why: Forward,
+    own: bool,
+    now: Timestamp,
+) -> Answer {
+    let status = CacheStatus {
+        fwd: Some(why),
+        fwd_status: Some(head.status),
+        stored: own && head.terms.is_ok(),
+        collapsed: !own,
+        ttl: head.terms.as_ref().ok().map(|terms| terms.ttl_secs(now)),
+        detail: head.terms.as_ref().err().map(|reason| reason.as_str()),
+        own_answer: false,
+    };
+    Answer { response, cache: Cache::Miss, status }
 }
 
 /// The held object in place of an origin in trouble, or the reason why it may not be.

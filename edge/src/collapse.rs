@@ -26,12 +26,18 @@ pub(crate) struct Collapse {
     fills: Arc<Fills>,
     /// Keys whose answers can't be shared, until when.
     unshared: moka::sync::Cache<Key, Timestamp>,
+    /// Keys of large objects without a strong validator: no part of them can be put together with
+    /// another.
+    unsliceable: moka::sync::Cache<Key, ()>,
     /// Keys whose refresh behind a stale answer has failed, until when it isn't tried again.
     resting: moka::sync::Cache<Key, Timestamp>,
 }
 
 #[derive(Default)]
-struct Fills(Mutex<HashMap<Key, Arc<Fill>>>);
+struct Fills(Mutex<HashMap<Flight, Arc<Fill>>>);
+
+/// What is fetched: all of an object, or what begins at some slice of it.
+type Flight = (Key, Option<u64>);
 
 /// What a request that needs the origin does.
 pub(crate) enum Join {
@@ -46,7 +52,7 @@ pub(crate) enum Join {
 /// The right to fetch a key. Others follow [`Lead::fill`] until it is dropped.
 pub(crate) struct Lead {
     fills: Arc<Fills>,
-    key: Key,
+    flight: Flight,
     fill: Arc<Fill>,
 }
 
@@ -59,22 +65,31 @@ impl Collapse {
                 .eviction_policy(moka::policy::EvictionPolicy::lru())
                 .build()
         };
-        Self { fills: Arc::default(), unshared: remembered(), resting: remembered() }
+        Self {
+            fills: Arc::default(),
+            unshared: remembered(),
+            unsliceable: moka::sync::Cache::builder()
+                .max_capacity(REMEMBERED_MAX)
+                .eviction_policy(moka::policy::EvictionPolicy::lru())
+                .build(),
+            resting: remembered(),
+        }
     }
 
-    /// What a request for `key` does.
-    pub(crate) fn join(&self, key: &Key, now: Timestamp) -> Join {
+    /// What a request for `key` does, or for what begins at slice `place` of it.
+    pub(crate) fn join(&self, key: &Key, place: Option<u64>, now: Timestamp) -> Join {
         if self.unshared.get(key).is_some_and(|until| now < until) {
             return Join::Alone;
         }
         let mut fills = self.fills.lock();
-        if let Some(fill) = fills.get(key) {
+        let flight = (*key, place);
+        if let Some(fill) = fills.get(&flight) {
             return Join::Follow(Arc::clone(fill));
         }
         let fill = Arc::new(Fill::default());
-        fills.insert(*key, Arc::clone(&fill));
+        fills.insert(flight, Arc::clone(&fill));
         drop(fills);
-        Join::Lead(Lead { fills: Arc::clone(&self.fills), key: *key, fill })
+        Join::Lead(Lead { fills: Arc::clone(&self.fills), flight, fill })
     }
 
     /// The fetch that refreshes `key` behind a stale answer, unless one is under way or has just
@@ -83,7 +98,7 @@ impl Collapse {
         if self.resting.get(key).is_some_and(|until| now < until) {
             return None;
         }
-        match self.join(key, now) {
+        match self.join(key, None, now) {
             Join::Lead(lead) => Some(lead),
             Join::Follow(_) | Join::Alone => None,
         }
@@ -96,13 +111,23 @@ impl Collapse {
 
     /// From now on nobody follows the fills of `key`'s object that are under way: they began before a write.
     pub(crate) fn part_from(&self, key: &Key) {
-        self.fills.lock().retain(|other, _| other.object != key.object);
+        self.fills.lock().retain(|(other, _), _| other.object != key.object);
     }
 
     /// Remembers that an answer of `key` could not be shared; briefly where that is `soon_over`.
     pub(crate) fn remember_unshared(&self, key: &Key, soon_over: bool, now: Timestamp) {
         let time = if soon_over { UNSHARED_BRIEFLY_FOR } else { UNSHARED_FOR };
         self.unshared.insert(*key, now.plus(time));
+    }
+
+    /// Remembers that a part of `key` came without a strong validator.
+    pub(crate) fn remember_unsliceable(&self, key: &Key) {
+        self.unsliceable.insert(*key, ());
+    }
+
+    /// Whether parts of `key` may be put together, as far as is known.
+    pub(crate) fn is_sliceable(&self, key: &Key) -> bool {
+        !self.unsliceable.contains_key(key)
     }
 
     /// An answer of `key` could be shared after all.
@@ -122,14 +147,14 @@ impl Drop for Lead {
     fn drop(&mut self) {
         let mut fills = self.fills.lock();
         // Another one may lead by now.
-        if fills.get(&self.key).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
-            fills.remove(&self.key);
+        if fills.get(&self.flight).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
+            fills.remove(&self.flight);
         }
     }
 }
 
 impl Fills {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Fill>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Flight, Arc<Fill>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -142,12 +167,15 @@ mod tests {
     fn one_leads_the_others_follow_until_it_is_over() {
         let collapse = Collapse::new();
         let (key, now) = (Key::new("s", "/"), Timestamp::from_secs(0));
-        let Join::Lead(lead) = collapse.join(&key, now) else { panic!("the first leads") };
-        let Join::Follow(fill) = collapse.join(&key, now) else { panic!("the second follows") };
+        let Join::Lead(lead) = collapse.join(&key, None, now) else { panic!("the first leads") };
+        let Join::Follow(fill) = collapse.join(&key, None, now) else {
+            panic!("the second follows")
+        };
         assert!(Arc::ptr_eq(lead.fill(), &fill));
-        assert!(matches!(collapse.join(&Key::new("s", "/other"), now), Join::Lead(_)));
+        assert!(matches!(collapse.join(&Key::new("s", "/other"), None, now), Join::Lead(_)));
+        assert!(matches!(collapse.join(&key, Some(16), now), Join::Lead(_)), "a part is apart");
         drop(lead);
-        assert!(matches!(collapse.join(&key, now), Join::Lead(_)));
+        assert!(matches!(collapse.join(&key, None, now), Join::Lead(_)));
         assert!(collapse.fills.lock().is_empty());
     }
 
@@ -155,12 +183,12 @@ mod tests {
     fn who_comes_after_a_write_does_not_follow_what_began_before() {
         let collapse = Collapse::new();
         let (key, now) = (Key::new("s", "/"), Timestamp::from_secs(0));
-        let Join::Lead(before) = collapse.join(&key, now) else { panic!("the first leads") };
+        let Join::Lead(before) = collapse.join(&key, None, now) else { panic!("the first leads") };
         collapse.part_from(&key);
-        let Join::Lead(after) = collapse.join(&key, now) else { panic!("leads anew") };
+        let Join::Lead(after) = collapse.join(&key, None, now) else { panic!("leads anew") };
         drop(before);
         assert!(
-            matches!(collapse.join(&key, now), Join::Follow(fill) if Arc::ptr_eq(&fill, after.fill()))
+            matches!(collapse.join(&key, None, now), Join::Follow(fill) if Arc::ptr_eq(&fill, after.fill()))
         );
     }
 
@@ -171,13 +199,13 @@ mod tests {
         for (soon_over, time) in [(false, UNSHARED_FOR), (true, UNSHARED_BRIEFLY_FOR)] {
             let now = Timestamp::from_secs(1000);
             collapse.remember_unshared(&key, soon_over, now);
-            assert!(matches!(collapse.join(&key, now), Join::Alone));
+            assert!(matches!(collapse.join(&key, None, now), Join::Alone));
             let over = now.plus(time);
-            assert!(matches!(collapse.join(&key, over), Join::Lead(_)));
+            assert!(matches!(collapse.join(&key, None, over), Join::Lead(_)));
         }
         let now = Timestamp::from_secs(0);
         collapse.remember_unshared(&key, false, now);
         collapse.forget_unshared(&key);
-        assert!(matches!(collapse.join(&key, now), Join::Lead(_)));
+        assert!(matches!(collapse.join(&key, None, now), Join::Lead(_)));
     }
 }

@@ -8,21 +8,24 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::caching::ETag;
 use crate::fill::Reader;
-use crate::store::Slices;
+use crate::sliced::Reading;
+use crate::store::{SLICE_BYTES, Sliced, slices_of};
 use crate::upstream::AnswerBody;
 
 /// The content of a response.
-#[derive(Debug)]
 pub(crate) enum Content {
     /// None, or none left.
     Empty,
-    /// A text of ours.
-    Text(Bytes),
-    /// A part of a stored body.
-    Stored(Slices, Range<u64>),
-    /// Several parts of a stored body with texts of ours between them.
-    Parts(Slices, VecDeque<Part>),
+    /// A text of ours, or a part of a small stored body.
+    Bytes(Bytes),
+    /// Several of them.
+    Several(VecDeque<Bytes>),
+    /// Pieces of a large body, which nobody reads yet.
+    Ordered(Order),
+    /// Pieces of a large body.
+    Sliced(Box<Reading>),
     /// An answer on its way in, from byte `skip` on, at most `left` bytes of it.
     Fill {
         /// Where it comes from.
@@ -36,10 +39,21 @@ pub(crate) enum Content {
     Pass(AnswerBody),
 }
 
-/// A piece of a multipart response.
+/// What is to be read of a large body.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// The body.
+    pub(crate) sliced: Sliced,
+    /// The strong validator that it is known by, if it has one.
+    pub(crate) etag: Option<ETag>,
+    /// In this order.
+    pub(crate) pieces: VecDeque<Piece>,
+}
+
+/// A piece of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// A delimiter and the part's fields.
+pub(crate) enum Piece {
+    /// A delimiter and a part's fields.
     Text(Bytes),
     /// Bytes of the stored body.
     Range(Range<u64>),
@@ -58,20 +72,17 @@ impl Content {
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame {
         match self {
             Self::Empty => Poll::Ready(None),
-            Self::Text(text) => {
-                let text = std::mem::take(text);
+            Self::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
                 *self = Self::Empty;
-                data(text)
+                data(bytes)
             }
-            Self::Stored(slices, range) => {
-                let piece = slices.piece(range);
-                range.start += piece.len() as u64;
-                data(piece)
-            }
-            Self::Parts(slices, parts) => {
-                let piece = next_piece(slices, parts);
-                data(piece)
-            }
+            Self::Several(pieces) => data(pieces.pop_front().unwrap_or_default()),
+            Self::Ordered(_) => Poll::Ready(Some(Err(EndedEarly))),
+            Self::Sliced(reading) => match ready!(reading.poll_next(cx)) {
+                Some(bytes) => Poll::Ready(Some(bytes.map(Frame::data))),
+                None => Poll::Ready(None),
+            },
             Self::Fill { reader, skip, left } => poll_fill(reader, skip, left, cx),
             Self::Pass(body) => match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
@@ -88,9 +99,10 @@ impl Content {
     pub(crate) fn is_end(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Text(text) => text.is_empty(),
-            Self::Stored(_, range) => range.is_empty(),
-            Self::Parts(_, parts) => parts.is_empty(),
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Several(pieces) => pieces.is_empty(),
+            Self::Ordered(order) => order.pieces.is_empty(),
+            Self::Sliced(reading) => reading.pieces().is_empty(),
             Self::Fill { left, .. } => *left == Some(0),
             Self::Pass(body) => body.is_end_stream(),
         }
@@ -100,9 +112,12 @@ impl Content {
     pub(crate) fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Self::Stored(_, range) => SizeHint::with_exact(range.end - range.start),
-            Self::Parts(_, parts) => SizeHint::with_exact(parts.iter().map(Part::len_bytes).sum()),
+            Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Several(pieces) => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
+            }
+            Self::Ordered(order) => SizeHint::with_exact(len_bytes(&order.pieces)),
+            Self::Sliced(reading) => SizeHint::with_exact(len_bytes(reading.pieces())),
             Self::Fill { left: Some(left), .. } => SizeHint::with_exact(*left),
             Self::Fill { left: None, .. } => SizeHint::default(),
             Self::Pass(body) => body.size_hint(),
@@ -110,7 +125,7 @@ impl Content {
     }
 }
 
-impl Part {
+impl Piece {
     fn len_bytes(&self) -> u64 {
         match self {
             Self::Text(text) => text.len() as u64,
@@ -119,31 +134,33 @@ impl Part {
     }
 }
 
-fn data(piece: Bytes) -> PolledFrame {
-    Poll::Ready(if piece.is_empty() { None } else { Some(Ok(Frame::data(piece))) })
-}
-
-fn next_piece(slices: &Slices, parts: &mut VecDeque<Part>) -> Bytes {
-    loop {
-        match parts.front_mut() {
-            None => return Bytes::new(),
-            Some(Part::Text(text)) => {
-                let text = std::mem::take(text);
-                parts.pop_front();
-                return text;
-            }
-            Some(Part::Range(range)) => {
-                let piece = slices.piece(range);
-                range.start += piece.len() as u64;
-                if range.is_empty() || piece.is_empty() {
-                    parts.pop_front();
-                }
-                if !piece.is_empty() {
-                    return piece;
-                }
-            }
+/// Pieces of a body all of whose slices are at hand. What isn't ends the connection, by being
+/// missing.
+pub(crate) fn of_slices(all: Option<Vec<Bytes>>, pieces: &VecDeque<Piece>) -> Content {
+    let all = all.unwrap_or_default();
+    let mut found = VecDeque::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => found.push_back(text.clone()),
+            Piece::Range(range) => found.extend(slices_of(range).filter_map(|number| {
+                let slice = all.get(usize::try_from(number).ok()?)?;
+                let start = number * SLICE_BYTES;
+                let first = usize::try_from(range.start.saturating_sub(start)).ok()?;
+                let end = usize::try_from(range.end - start).ok()?.min(slice.len());
+                Some(slice.slice(first..end))
+            })),
         }
     }
+    Content::Several(found)
+}
+
+/// How long all of these are.
+pub(crate) fn len_bytes(pieces: &VecDeque<Piece>) -> u64 {
+    pieces.iter().map(Piece::len_bytes).sum()
+}
+
+fn data(piece: Bytes) -> PolledFrame {
+    Poll::Ready(if piece.is_empty() { None } else { Some(Ok(Frame::data(piece))) })
 }
 
 fn poll_fill(
@@ -181,7 +198,6 @@ mod tests {
     use std::sync::Arc;
 
     use crate::fill::Fill;
-    use crate::store::Slices;
 
     fn drain(mut content: Content) -> Result<Vec<u8>, EndedEarly> {
         let mut cx = Context::from_waker(std::task::Waker::noop());
@@ -198,17 +214,11 @@ mod tests {
     }
 
     #[test]
-    fn stored_parts_come_in_order_between_their_texts() {
-        let slices = Slices::gather([Bytes::from_static(b"0123456789")], 10);
-        let parts = [
-            Part::Text("<a>".into()),
-            Part::Range(2..4),
-            Part::Text("<b>".into()),
-            Part::Range(9..10),
-            Part::Text("</>".into()),
-        ];
-        assert_eq!(drain(Content::Parts(slices.clone(), parts.into())).unwrap(), b"<a>23<b>9</>");
-        assert_eq!(drain(Content::Stored(slices, 3..7)).unwrap(), b"3456");
+    fn several_pieces_come_in_order() {
+        let pieces = ["<a>", "23", "<b>", "9", "</>"].map(Bytes::from);
+        assert_eq!(drain(Content::Several(pieces.into())).unwrap(), b"<a>23<b>9</>");
+        assert_eq!(drain(Content::Bytes("3456".into())).unwrap(), b"3456");
+        assert_eq!(drain(Content::Empty).unwrap(), b"");
     }
 
     #[test]

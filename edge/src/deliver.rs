@@ -15,7 +15,7 @@ use kingcdn_config::clock::Timestamp;
 use crate::caching::conditional::{self, Outcome};
 use crate::caching::range::{self, Selection};
 use crate::caching::{Request, Terms};
-use crate::content::{Content, Part};
+use crate::content::{Content, Order, Piece};
 use crate::fill::{Head, Reader};
 use crate::store::{Body, Object};
 
@@ -44,22 +44,46 @@ pub(crate) fn stored(
     age: Duration,
     now: Timestamp,
 ) -> Response<Content> {
+    with_headers(request, object, object.headers.clone(), age, now)
+}
+
+/// An object whose slices are on their way in. `own`: this request caused the fetch, and gets the
+/// fields that are for it alone.
+pub(crate) fn arriving_in_slices(
+    request: Request<'_>,
+    head: &Head,
+    object: &Object,
+    own: bool,
+    now: Timestamp,
+) -> Response<Content> {
+    let mut headers = if own { head.headers.clone() } else { object.headers.clone() };
+    headers.remove(CONTENT_RANGE);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(object.body.complete_bytes()));
+    with_headers(request, object, headers, object.terms.age(now), now)
+}
+
+fn with_headers(
+    request: Request<'_>,
+    object: &Object,
+    mut headers: HeaderMap,
+    age: Duration,
+    now: Timestamp,
+) -> Response<Content> {
     let length = object.body.complete_bytes();
     let shape = shape(request, object.status, Some(&object.terms), Some(length), now);
-    let mut headers = object.headers.clone();
     headers.insert(AGE, HeaderValue::from(age.as_secs()));
     match shape {
-        Shape::Whole => answer(object.status, headers, portion(&object.body, 0..length)),
+        Shape::Whole => answer(object.status, headers, portion(object, 0..length)),
         Shape::Part(part) => {
             describe_part(&mut headers, &part, length);
-            answer(StatusCode::PARTIAL_CONTENT, headers, portion(&object.body, part))
+            answer(StatusCode::PARTIAL_CONTENT, headers, portion(object, part))
         }
-        Shape::Parts(parts) => multipart(headers, &object.body, &parts, now),
+        Shape::Parts(parts) => multipart(headers, object, &parts, now),
         other => without_content(object.status, headers, &other, length),
     }
 }
 
-/// Whether all that `request` gets of an object is held.
+/// Whether all that `request` gets of an object is held, or can be fetched for it on the way.
 pub(crate) fn is_held(request: Request<'_>, object: &Object, now: Timestamp) -> bool {
     let Body::Parts(_) = object.body else { return true };
     let length = object.body.complete_bytes();
@@ -72,11 +96,26 @@ pub(crate) fn is_held(request: Request<'_>, object: &Object, now: Timestamp) -> 
     }
 }
 
-/// A part of a stored body. What isn't held ends the connection, by being missing.
-fn portion(body: &Body, part: Range<u64>) -> Content {
-    match body.find(&part) {
-        Some((slices, range)) => Content::Stored(slices, range),
-        None => Content::Empty,
+/// A part of a stored body.
+fn portion(object: &Object, part: Range<u64>) -> Content {
+    pieces(object, [Piece::Range(part)].into())
+}
+
+/// Pieces of a stored body and texts between them. What isn't held ends the connection, by being
+/// missing.
+fn pieces(object: &Object, pieces: VecDeque<Piece>) -> Content {
+    if let Body::Sliced(sliced) = object.body {
+        let etag = object.terms.etag().filter(|etag| etag.is_strong()).cloned();
+        return Content::Ordered(Order { sliced, etag, pieces });
+    }
+    let mut found = pieces.into_iter().map(|piece| match piece {
+        Piece::Text(text) => text,
+        Piece::Range(range) => object.body.find(&range).unwrap_or_default(),
+    });
+    match (found.next(), found.len()) {
+        (None, _) => Content::Empty,
+        (Some(only), 0) => Content::Bytes(only),
+        (Some(first), _) => Content::Several(std::iter::once(first).chain(found).collect()),
     }
 }
 
@@ -118,7 +157,7 @@ pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<Content> 
     headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
     // Whatever this is about, the next request may fare better.
     headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer(status, headers, Content::Text(Bytes::from_static(text.as_bytes())))
+    answer(status, headers, Content::Bytes(Bytes::from_static(text.as_bytes())))
 }
 
 /// Preconditions first, then the range (RFC 9110 section 13.2.2).
@@ -197,28 +236,27 @@ fn describe_part(headers: &mut HeaderMap, part: &Range<u64>, length: u64) {
 /// multipart/byteranges (RFC 9110 section 14.6).
 fn multipart(
     mut headers: HeaderMap,
-    body: &Body,
+    object: &Object,
     parts: &[Range<u64>],
     now: Timestamp,
 ) -> Response<Content> {
-    let Body::Whole(slices) = body else { return answer(StatusCode::OK, headers, Content::Empty) };
-    let length = body.complete_bytes();
+    let length = object.body.complete_bytes();
     // Nobody who stored the content could have foreseen this.
     let digest = blake3::hash(format!("{parts:?} {length} {now:?}").as_bytes());
     let boundary = &digest.to_hex()[..32];
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.map(|kind| format!("Content-Type: {kind}\r\n")).unwrap_or_default();
-    let mut pieces = VecDeque::with_capacity(2 * parts.len() + 1);
+    let mut all = VecDeque::with_capacity(2 * parts.len() + 1);
     for part in parts {
         let (first, last) = (part.start, part.end - 1);
         let text = format!(
             "\r\n--{boundary}\r\n{kind}Content-Range: bytes {first}-{last}/{length}\r\n\r\n"
         );
-        pieces.push_back(Part::Text(text.into()));
-        pieces.push_back(Part::Range(part.clone()));
+        all.push_back(Piece::Text(text.into()));
+        all.push_back(Piece::Range(part.clone()));
     }
-    pieces.push_back(Part::Text(format!("\r\n--{boundary}--\r\n").into()));
-    let content = Content::Parts(slices.clone(), pieces);
+    all.push_back(Piece::Text(format!("\r\n--{boundary}--\r\n").into()));
+    let content = pieces(object, all);
     headers.remove(CONTENT_RANGE);
     if let Some(length) = content.size_hint().exact() {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

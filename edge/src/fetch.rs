@@ -3,7 +3,9 @@
 //! A fetch is a task of its own. Whoever started it follows its [`Fill`] like
 //! everybody else, and may leave.
 
+mod gap;
 mod intake;
+mod run;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +15,12 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use kingcdn_config::clock::Timestamp;
 
+pub(crate) use self::gap::Supply;
+use crate::budget::Reservation;
 use crate::caching::conditional::{validation_fields, validation_of_variants};
 use crate::caching::{self, Terms, Times, Unstorable, update};
 use crate::collapse::Lead;
-use crate::fill::{Fill, Outcome, Reservation};
+use crate::fill::{Fill, Outcome};
 use crate::interim;
 use crate::key::Key;
 use crate::node::Node;
@@ -30,7 +34,7 @@ use crate::upstream::{AnswerBody, RequestBody};
 pub(crate) enum NotStored {
     /// The rules of HTTP forbid it.
     Rules(Unstorable),
-    /// It is larger than the store takes.
+    /// It is large, and has no strong validator to fetch it by in slices.
     TooLarge,
     /// The memory for answers on their way in is used up.
     NoMemory,
@@ -67,6 +71,8 @@ pub(crate) struct Fetch {
     pub(crate) upstream: HeaderMap,
     /// The one range that is wanted of it; nothing for all of it.
     pub(crate) range: Option<HeaderValue>,
+    /// The slice that the range begins with, where it is one of whole slices.
+    pub(crate) place: Option<u64>,
     /// What is held of this key and may be what the origin would answer.
     pub(crate) held: Vec<Arc<Object>>,
     /// Where messages before the answer go, for the client that caused the fetch.
@@ -108,7 +114,7 @@ pub(crate) fn start_alone(node: &Arc<Node>, fill: Arc<Fill>, fetch: Fetch) {
 }
 
 fn spawn(node: &Arc<Node>, fetch: Fetch, fill: Arc<Fill>, lead: Option<Lead>) {
-    let memory = node.fill_budget.reservation();
+    let memory = node.store.budget().reservation();
     let pull =
         Pull { node: Arc::clone(node), fetch, fill, lead, memory, began: node.store.moment() };
     node.metrics.fills.inc();
@@ -196,13 +202,11 @@ impl Pull {
         let policy = &self.fetch.site.policy;
         let refreshed = update::refresh(request, stored, answer.headers(), times, policy);
         let kept = refreshed.terms.is_ok();
-        let newer = Arc::new(Object {
-            status: held.status,
-            headers: refreshed.headers,
-            terms: refreshed.terms.unwrap_or_else(|_| held.terms.clone()),
-            body: held.body.clone(),
-        });
         let (key, store) = (self.fetch.key, &self.node.store);
+        let terms = refreshed.terms.unwrap_or_else(|_| held.terms.clone());
+        let body = held.body.clone();
+        let newer = Object::new(store.budget(), held.status, refreshed.headers, terms, body);
+        let newer = Arc::new(newer);
         if !kept {
             store.forget(key, held);
             self.node.collapse.remember_unshared(&key, false, times.response);
@@ -246,6 +250,8 @@ impl Pull {
 
 impl Drop for Pull {
     fn drop(&mut self) {
+        // First, so that nobody joins what has ended.
+        self.lead = None;
         self.fill.abort();
         self.node.metrics.fills.dec();
     }

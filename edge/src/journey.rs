@@ -2,13 +2,15 @@
 //!
 //! All branching is here; what is decided and why is in [`crate::caching`].
 
+mod asked;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, VIA};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use kingcdn_config::clock::{Stopwatch, Timestamp};
@@ -16,22 +18,23 @@ use kingcdn_config::status::HEALTH_PATH;
 
 use crate::admission::{self, Refusal};
 use crate::answer::{
-    Answer, confirmed, failed, from_store, health, only_if_cached, options, passed_on, refuse,
-    stale_instead, uncounted,
+    Answer, arriving, confirmed, failed, from_store, health, only_if_cached, options, passed_on,
+    refuse, stale_instead, uncounted,
 };
-use crate::cache_status::{Cache, CacheStatus};
-use crate::caching::{self, ClientControl, Decision, Forward, Held, Trouble, invalidation};
+use crate::cache_status::Cache;
+use crate::caching::{self, ClientControl, Decision, Forward, Held, Terms, Trouble, invalidation};
 use crate::collapse::Join;
 use crate::deliver;
 use crate::fetch::{self, Fetch};
 use crate::fill::{Fill, Head, Outcome, Reader};
-use crate::forward::{self, Hop, LastHop};
+use crate::forward::{self, LastHop};
 use crate::interim;
 use crate::key::Key;
 use crate::node::Node;
 use crate::record::{Record, Recorded};
 use crate::serving::Serving;
 use crate::site::Site;
+use crate::sliced;
 use crate::store::{Lookup, Object};
 use crate::trace::Tracing;
 use crate::upgrade;
@@ -72,6 +75,8 @@ enum NotForUs {
     DecideAgain,
     /// The next one won't be either: fetch alone.
     FetchAlone,
+    /// It is another part than the one that was asked for: pass.
+    Pass,
 }
 
 /// What the store had for a request when it came.
@@ -156,7 +161,8 @@ impl Visit {
         let now = self.node.clock.now();
         let mut held = self.node.store.lookup(&self.key, request);
         let lacking = matches!(
-            &held, Lookup::Found(object) if !deliver::is_held(request, object, now)
+            &held, Lookup::Found(object)
+                if !(deliver::is_held(request, object, now) && self.node.store.has_body(object))
         );
         if lacking {
             held = Lookup::Nothing;
@@ -209,24 +215,28 @@ impl Visit {
             let why = if lacking { Forward::Partial } else { why };
             let wanted = match &held {
                 Lookup::Found(_) => Wanted::Whole,
-                Lookup::Nothing | Lookup::OtherVariants(_) => wanted(request, lacking),
+                Lookup::Nothing | Lookup::OtherVariants(_) => {
+                    wanted(request, lacking, self.node.collapse.is_sliceable(&self.key))
+                }
             };
-            let range = match wanted {
-                Wanted::Whole => None,
-                Wanted::Part(range) => Some(range),
-                Wanted::Little => return self.pass(parts, RequestBody::Empty, why).await,
-            };
-            let mut fetch = self.fetch(parts, held.candidates(), range);
+            if let Wanted::Little = wanted {
+                return self.pass(parts, RequestBody::Empty, why).await;
+            }
+            let mut fetch = self.fetch(parts, held.candidates(), wanted);
             let (sender, interims) = interim::channel(parts.version).unzip();
             fetch.interims = sender;
-            let (reader, own) = self.join(fetch, alone || round >= ROUNDS_MAX, now);
+            let in_slices = fetch.place.is_some();
+            let may_have_come = matches!(held, Lookup::Nothing) && !lacking;
+            let alone_now = alone || round >= ROUNDS_MAX;
+            let (reader, own) = self.join(request, fetch, (alone_now, may_have_come), now);
             let held = held.object();
             let Some(reader) = reader else { continue };
             let outcome = self.client.interims.meanwhile(interims, reader.outcome()).await;
-            match self.follow(request, held, why, (reader, outcome), own) {
+            match self.follow(request, held, why, (reader, outcome), (own, in_slices)) {
                 Ok(answer) => return answer,
                 Err(NotForUs::DecideAgain) => {}
                 Err(NotForUs::FetchAlone) => alone = true,
+                Err(NotForUs::Pass) => return self.pass(parts, RequestBody::Empty, why).await,
             }
         }
         failed(FetchError::Aborted, Forward::Miss)
@@ -248,12 +258,27 @@ impl Visit {
 
     /// Leads a fetch or joins one. No reader: the one to join was too far on. `own`: it is this
     /// request's fetch.
-    fn join(&self, fetch: Fetch, alone: bool, now: Timestamp) -> (Option<Reader>, bool) {
+    fn join(
+        &self,
+        request: caching::Request<'_>,
+        fetch: Fetch,
+        (alone, may_have_come): (bool, bool),
+        now: Timestamp,
+    ) -> (Option<Reader>, bool) {
         // What wants a part has no use for the whole, nor the other way round.
-        let alone = alone || fetch.range.is_some();
-        let join = if alone { Join::Alone } else { self.node.collapse.join(&self.key, now) };
+        let alone = alone || (fetch.range.is_some() && fetch.place.is_none());
+        let join = match alone {
+            true => Join::Alone,
+            false => self.node.collapse.join(&self.key, fetch.place, now),
+        };
         match join {
             Join::Lead(lead) => {
+                // Another one's fetch may have ended since this request looked.
+                let come = may_have_come.then(|| self.node.store.lookup(&self.key, request));
+                if let Some(Lookup::Found(object)) = come {
+                    lead.fill().announce(Outcome::Validated(object));
+                    return (None, false);
+                }
                 let reader = lead.fill().read().ok();
                 fetch::start(&self.node, lead, fetch);
                 (reader, true)
@@ -275,7 +300,7 @@ impl Visit {
         held: Option<Arc<Object>>,
         why: Forward,
         (reader, outcome): (Reader, Outcome),
-        own: bool,
+        (own, in_slices): (bool, bool),
     ) -> Result<Answer, NotForUs> {
         let now = self.node.clock.now();
         let head = match outcome {
@@ -288,8 +313,18 @@ impl Visit {
             }
             // The store has it by now, or each has to ask for itself.
             Outcome::Validated(_) => return Err(NotForUs::DecideAgain),
+            Outcome::Sliced(object, head) => {
+                if !own && !is_shareable(&object.terms, request, now) {
+                    return Err(NotForUs::FetchAlone);
+                }
+                let response = deliver::arriving_in_slices(request, &head, &object, own, now);
+                return Ok(arriving(response, &head, why, own, now));
+            }
             Outcome::Answer(head) => head,
         };
+        if in_slices && head.status == StatusCode::PARTIAL_CONTENT {
+            return Err(NotForUs::Pass);
+        }
         let trouble = Trouble::Status(head.status);
         if let Some(stale) = self.bridge(request, held, trouble, "origin-error", now) {
             return Ok(stale);
@@ -301,17 +336,8 @@ impl Visit {
                 _ => NotForUs::FetchAlone,
             });
         }
-        let status = CacheStatus {
-            fwd: Some(why),
-            fwd_status: Some(head.status),
-            stored: own && head.terms.is_ok(),
-            collapsed: !own,
-            ttl: head.terms.as_ref().ok().map(|terms| terms.ttl_secs(now)),
-            detail: head.terms.as_ref().err().map(|reason| reason.as_str()),
-            own_answer: false,
-        };
         let response = deliver::arriving(request, &head, reader, own, now);
-        Ok(Answer { response, cache: Cache::Miss, status })
+        Ok(arriving(response, &head, why, own, now))
     }
 
     /// What is held, in place of an answer from an origin in trouble, where that is permitted.
@@ -330,7 +356,7 @@ impl Visit {
     /// Refreshes what was just served stale. Nobody waits for it.
     fn refresh_behind(&self, parts: &Parts, held: Vec<Arc<Object>>, now: Timestamp) {
         if let Some(lead) = self.node.collapse.lead_refresh(&self.key, now) {
-            fetch::start(&self.node, lead, self.fetch(parts, held, None));
+            fetch::start(&self.node, lead, self.fetch(parts, held, Wanted::Whole));
         }
     }
 
@@ -359,20 +385,6 @@ impl Visit {
         passed_on(answer, why)
     }
 
-    /// What the origin is asked past the cache.
-    fn passing(&self, parts: &Parts, body: RequestBody, why: Forward) -> Request<RequestBody> {
-        let mut request = Request::new(body);
-        *request.method_mut() = parts.method.clone();
-        // A write goes where the client said; a part or a HEAD is of the same object as the whole.
-        let target = if why == Forward::Method { &self.target } else { &self.object };
-        *request.uri_mut() = Uri::from(target.clone());
-        *request.headers_mut() = match self.site.upstream.host() {
-            Some(_) => forward::pass(&parts.headers, self.hop(&self.site.fetch_host)),
-            None => forward::pass(&parts.headers, self.hop(&self.host)),
-        };
-        request
-    }
-
     /// A write has succeeded: what is stored of its target isn't what the origin has any more
     /// (RFC 9111 section 4.4).
     fn invalidate(&self, parts: &Parts, answer: &HeaderMap) {
@@ -392,30 +404,9 @@ impl Visit {
         }
     }
 
-    fn fetch(&self, parts: &Parts, held: Vec<Arc<Object>>, range: Option<HeaderValue>) -> Fetch {
-        let mut upstream = forward::fetch(&parts.headers, self.hop(&self.site.fetch_host));
-        if held.is_empty() && range.is_none() {
-            forward::ask_about_the_clients_copy(&mut upstream, &parts.headers);
-        }
-        Fetch {
-            site: Arc::clone(&self.site),
-            key: self.key,
-            target: self.object.clone(),
-            client: parts.headers.clone(),
-            upstream,
-            range,
-            held,
-            interims: None,
-        }
-    }
-
-    fn hop<'a>(&'a self, host: &'a HeaderValue) -> Hop<'a> {
-        let (node, via, trace) = (&self.node.name, &self.node.via, self.trace.as_ref());
-        Hop { client: self.client.address, host, node, via, trace }
-    }
-
     /// Says what happened: in the response, the metrics and the log.
-    fn finish(&self, parts: &Parts, answer: Answer, started: Stopwatch) -> Response<Recorded> {
+    fn finish(&self, parts: &Parts, mut answer: Answer, started: Stopwatch) -> Response<Recorded> {
+        sliced::open(&self.node, &mut answer, |etag| self.supply(parts, etag));
         let Answer { mut response, cache, status } = answer;
         let said = status.to_header_value(&self.node.identifier);
         if let Some(why) = status.fwd {
@@ -437,8 +428,9 @@ impl Visit {
 /// Whether a request may have the answer to another one's fetch.
 fn may_share(head: &Head, request: caching::Request<'_>, now: Timestamp) -> bool {
     head.status != StatusCode::PARTIAL_CONTENT
-        && head
-            .terms
-            .as_ref()
-            .is_ok_and(|terms| terms.serves(request) && terms.reusable_without_validation(now))
+        && head.terms.as_ref().is_ok_and(|terms| is_shareable(terms, request, now))
+}
+
+fn is_shareable(terms: &Terms, request: caching::Request<'_>, now: Timestamp) -> bool {
+    terms.serves(request) && terms.reusable_without_validation(now)
 }

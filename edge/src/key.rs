@@ -56,6 +56,13 @@ impl Key {
     }
 }
 
+impl ObjectKey {
+    /// The digest.
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 impl KeyRules {
     /// The rules that the configuration says.
     pub(crate) fn new(key: &SiteKey) -> Self {

@@ -4,14 +4,16 @@
 //! it passes: `accept` (listeners, connections) → `admission` (is this a request
 //! that is answered at all?) → `site` (whose is it?) → `key` → `store` (what is
 //! held?) → [`caching`] (what may be done with it?) → `collapse` (one fetch for
-//! many) → `fetch` and `fill` (an answer on its way in) → `upstream` (origins)
-//! → `deliver` and `content` (what the client gets) → `record` (metrics, log).
-//! An origin's 103 goes back at once, by `interim`. What switches to another
-//! protocol leaves the road at `upgrade`.
+//! many) → `fetch` and `fill` (an answer on its way in), or `arrivals` (a large
+//! one, in slices) → `upstream` (origins) → `deliver` and `content` (what the
+//! client gets) → `record` (metrics, log). An origin's 103 goes back at once, by
+//! `interim`. What switches to another protocol leaves the road at `upgrade`.
 
 mod accept;
 mod admission;
 mod answer;
+mod arrivals;
+mod budget;
 mod cache_status;
 pub mod caching;
 mod collapse;
@@ -29,6 +31,7 @@ mod record;
 mod sealed;
 mod serving;
 mod site;
+mod sliced;
 mod stall;
 mod status;
 mod store;

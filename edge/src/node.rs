@@ -11,8 +11,9 @@ use kingcdn_config::{Config, Edge, Limits};
 use tokio::runtime::Handle;
 
 use crate::StartError;
+use crate::arrivals::Arrivals;
+use crate::budget::Budget;
 use crate::collapse::Collapse;
-use crate::fill::Budget;
 use crate::record::Metrics;
 use crate::site::Sites;
 use crate::store::Store;
@@ -20,8 +21,13 @@ use crate::trace::Tracer;
 use crate::upgrade::Tunnels;
 use crate::upstream::Outbound;
 
-/// The share of the memory that fetches under way may take; the store has the rest.
-const FILLS_SHARE: f64 = 0.25;
+/// The share of the memory that content may take: stored, on its way in, or still being read. The
+/// rest is for connections and the program itself.
+const CONTENT_SHARE: f64 = 0.875;
+/// The share of that which the store fills up.
+const STORE_SHARE: f64 = 0.75;
+/// What is on its way in needs so much, however little memory there is.
+const UNDER_WAY_MIN_BYTES: u64 = 2 << 20;
 
 /// What all requests of an edge share. Nothing here is behind a lock that a request waits for.
 pub(crate) struct Node {
@@ -36,7 +42,8 @@ pub(crate) struct Node {
     pub(crate) runtime: Handle,
     pub(crate) store: Store,
     pub(crate) collapse: Collapse,
-    pub(crate) fill_budget: Budget,
+    /// Large objects on their way in.
+    pub(crate) arrivals: Arrivals,
     outbound: Outbound,
     pub(crate) sites: ArcSwap<Sites>,
     pub(crate) limits: ArcSwap<Limits>,
@@ -68,8 +75,11 @@ impl Node {
         } else {
             format!("\"{name}\"")
         };
-        let for_fills = (edge.cache.memory_bytes as f64 * FILLS_SHARE) as u64;
-        let for_store = edge.cache.memory_bytes - for_fills;
+        let content = (edge.cache.memory_bytes as f64 * CONTENT_SHARE) as u64;
+        let content = content.max(UNDER_WAY_MIN_BYTES);
+        let under_way = ((content as f64 * (1.0 - STORE_SHARE)) as u64).max(UNDER_WAY_MIN_BYTES);
+        let for_store = content - under_way;
+        let budget = Budget::new(content, for_store);
         let metrics = Arc::new(metrics);
         let outbound = Outbound::new(clock.clone(), runtime.clone());
         let tracer = config.telemetry.as_ref().map(|telemetry| {
@@ -84,9 +94,9 @@ impl Node {
             via,
             clock,
             runtime,
-            store: Store::new(for_store, edge.cache.eviction),
+            store: Store::new(for_store, edge.cache.eviction, budget),
             collapse: Collapse::new(),
-            fill_budget: Budget::new(for_fills),
+            arrivals: Arrivals::default(),
             outbound,
             sites: ArcSwap::from_pointee(sites),
             limits: ArcSwap::from_pointee(edge.limits.clone()),

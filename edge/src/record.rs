@@ -18,6 +18,7 @@ use prometheus::{
 };
 
 use crate::admission::Refusal;
+use crate::arrivals::SliceMetrics;
 use crate::cache_status::Cache;
 use crate::caching::{Forward, NoStale, Unstorable};
 use crate::content::{Content, EndedEarly};
@@ -51,12 +52,14 @@ pub(crate) struct Metrics {
     pub(crate) connection_errors: IntCounterVec,
     /// Fetches under way.
     pub(crate) fills: IntGauge,
-    /// Memory that they take.
-    pub(crate) fill_bytes: IntGauge,
     /// Connections that have switched to another protocol.
     pub(crate) tunnels: TunnelMetrics,
     /// Spans that no collector has got.
     pub(crate) spans_lost: IntCounter,
+    /// Memory that content takes, whoever holds it.
+    pub(crate) content_bytes: IntGauge,
+    /// What is counted of large objects.
+    pub(crate) slices: SliceMetrics,
     /// Bytes held, by tier.
     pub(crate) cache_bytes: IntGaugeVec,
     /// Bytes that may be held, by tier.
@@ -165,19 +168,16 @@ impl Metrics {
                 &["reason"],
             )?,
             connections: gauge(registry, "connections", "Client connections open now.")?,
-            connections_refused: {
-                let all = counters(
-                    registry,
-                    "connections_refused_total",
-                    "Connections refused because too many were open.",
-                    &[],
-                )?;
-                all.with_label_values::<&str>(&[])
-            },
-            spans_lost: {
-                let help = "Spans of traces that no collector has got.";
-                counters(registry, "spans_lost_total", help, &[])?.with_label_values::<&str>(&[])
-            },
+            connections_refused: counter(
+                registry,
+                "connections_refused_total",
+                "Connections refused because too many were open.",
+            )?,
+            spans_lost: counter(
+                registry,
+                "spans_lost_total",
+                "Spans of traces that no collector has got.",
+            )?,
             connection_errors: counters(
                 registry,
                 "connection_errors_total",
@@ -185,8 +185,13 @@ impl Metrics {
                 &["reason"],
             )?,
             fills: gauge(registry, "fills", "Fetches from origins under way.")?,
-            fill_bytes: gauge(registry, "fill_bytes", "Memory reserved for fetches under way.")?,
             tunnels: TunnelMetrics::new(registry)?,
+            content_bytes: gauge(
+                registry,
+                "content_bytes",
+                "Memory that content takes: stored, on its way in, or still being read.",
+            )?,
+            slices: SliceMetrics::new(registry)?,
             cache_bytes: gauges(registry, "cache_bytes", "Bytes held, overhead included.")?,
             cache_capacity_bytes: gauges(registry, "cache_capacity_bytes", "Bytes at most.")?,
             cache_objects: gauges(registry, "cache_objects", "Keys held.")?,
@@ -267,7 +272,21 @@ fn counters(
     Ok(all)
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+pub(crate) fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+) -> Result<IntCounter, prometheus::Error> {
+    let counter = IntCounter::new(format!("kingcdn_edge_{name}"), help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+pub(crate) fn gauge(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+) -> Result<IntGauge, prometheus::Error> {
     let gauge = IntGauge::new(format!("kingcdn_edge_{name}"), help)?;
     registry.register(Box::new(gauge.clone()))?;
     Ok(gauge)

@@ -139,7 +139,8 @@ fn set_gauges(node: &Node) {
     let memory = &["memory"];
     metrics.cache_bytes.with_label_values(memory).set(node.store.held_bytes().cast_signed());
     metrics.cache_objects.with_label_values(memory).set(node.store.keys().cast_signed());
-    metrics.fill_bytes.set(node.fill_budget.used_bytes().cast_signed());
+    metrics.slices.held.set(node.store.slices().cast_signed());
+    metrics.content_bytes.set(node.store.budget().used_bytes().cast_signed());
 }
 
 /// Processors that this process may use.

@@ -10,11 +10,14 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use kingcdn_config::clock::Timestamp;
 
+use super::run::Run;
 use super::{NotStored, Pull};
+use crate::arrivals::{CLAIM_SLICES, Claim, Seat};
+use crate::budget::Need;
 use crate::caching::range::ContentRange;
-use crate::caching::{self, Terms, Times, Trouble, fields, stale_on_error};
+use crate::caching::{self, ETag, Terms, Times, Trouble, fields, stale_on_error};
 use crate::fill::{Head, Outcome};
-use crate::store::{Body, Object};
+use crate::store::{Body, Object, SLICE_BYTES, Sliced, assemble, stored_bytes};
 use crate::upstream::AnswerBody;
 
 /// Frames below this are copied: a small one would hold the whole buffer that it was read into.
@@ -30,6 +33,16 @@ impl Pull {
     pub(super) async fn take_in(&mut self, answer: Response<AnswerBody>, times: Times) {
         let (mut parts, mut body) = answer.into_parts();
         let length = body.size_hint().exact();
+        let part = part_of(parts.status, &parts.headers);
+        let slices = self
+            .judge(&parts, part.is_some(), times)
+            .map(|terms| in_slices(&terms, parts.status, length, part.clone()));
+        if let Ok(Some((range, complete))) = slices {
+            return self.take_in_slices(parts, body, range, complete, times).await;
+        }
+        if self.fetch.place.is_some() && part.is_some() {
+            self.node.collapse.remember_unsliceable(&self.fetch.key);
+        }
         let terms = self.terms(&parts, length, times);
         let shared = self.shared_headers(&parts, times);
         fields::strip_hop_by_hop(&mut parts.headers);
@@ -59,24 +72,90 @@ impl Pull {
             }
         }
         let mut kept = storable;
-        if self.pull(&mut body, &mut kept).await.is_err() {
+        let Ok(last) = self.pull(&mut body, (length, part.is_some()), &mut kept).await else {
             return;
-        }
+        };
+        // Whoever has the last byte finds the object in the store.
         if kept {
-            self.commit(&head);
+            self.commit(&head, last.clone());
+        }
+        if let Some(last) = last {
+            self.fill.append(last);
         }
         self.fill.complete();
     }
 
-    /// On what terms the answer may be stored, by the rules and by what there is room for.
-    fn terms(
+    /// A large object with a strong validator: its slices go to the store one by one, and everybody
+    /// reads them from there, this fetch's own client too.
+    async fn take_in_slices(
         &mut self,
+        mut parts: http::response::Parts,
+        body: AnswerBody,
+        range: Range<u64>,
+        complete_bytes: u64,
+        times: Times,
+    ) {
+        let Ok(terms) = self.judge(&parts, true, times) else { return };
+        let mut shared = self.shared_headers(&parts, times);
+        fields::strip_hop_by_hop(&mut parts.headers);
+        fields::complete_date(&mut parts.headers, times.response);
+        let kept_terms = Ok(terms.clone());
+        self.remember_whether_shared(&kept_terms, false, times.response);
+        let head = Arc::new(Head {
+            status: parts.status,
+            headers: parts.headers,
+            shared: HeaderMap::new(),
+            length: Some(complete_bytes),
+            terms: kept_terms,
+        });
+        shared.remove(CONTENT_RANGE);
+        shared.insert(CONTENT_LENGTH, HeaderValue::from(complete_bytes));
+        // Claimed before anybody can know of it, so that nobody fetches what is here.
+        let fresh = Sliced::fresh(complete_bytes);
+        let (mut claim, mut usher) = self.claim(fresh, &range);
+        let store = &self.node.store;
+        let body_of = Body::Sliced(fresh);
+        let object = Object::new(store.budget(), StatusCode::OK, shared, terms, body_of);
+        let object = store.insert(self.fetch.key, Arc::new(object), self.client(), self.began);
+        match object.body {
+            Body::Sliced(sliced) if sliced == fresh => {}
+            Body::Sliced(sliced) => (claim, usher) = self.claim(sliced, &range),
+            // It was held whole by then.
+            Body::Whole(_) | Body::Parts(_) => {
+                return self.fill.announce(Outcome::Validated(object));
+            }
+        }
+        self.fill.announce(Outcome::Sliced(object, head));
+        self.lead = None;
+        let Some(claim) = claim else { return };
+        let free = store.keeps_whole(complete_bytes);
+        let node = Arc::clone(&self.node);
+        let run = Run { node, claim, keeps: true, free, usher: Some(usher) };
+        run.feed(body, range.start, range.end).await;
+    }
+
+    /// Claims the first slices that lie in `range`, and keeps a place for the readers who come in
+    /// a moment. No claim where others bring them, or where no whole slice lies in it.
+    fn claim(&self, sliced: Sliced, range: &Range<u64>) -> (Option<Claim>, Seat) {
+        let arrival = self.node.arrivals.open(sliced);
+        let first = range.start.div_ceil(SLICE_BYTES);
+        let whole = range.end >= sliced.complete_bytes;
+        let last = if whole { sliced.count() } else { range.end / SLICE_BYTES };
+        let usher = arrival.sit(first..sliced.count());
+        let held = |number| self.node.store.has_slice(sliced.content, number);
+        let claim = arrival.claim(first..last.min(first.saturating_add(CLAIM_SLICES)), held);
+        (claim, usher)
+    }
+
+    /// On what terms the answer may be stored by the rules of HTTP.
+    fn judge(
+        &self,
         parts: &http::response::Parts,
-        length: Option<u64>,
+        is_part: bool,
         times: Times,
     ) -> Result<Terms, NotStored> {
         let policy = &self.fetch.site.policy;
-        let terms = if part_of(parts.status, &parts.headers).is_some() {
+        let terms = if is_part {
             // A part may be stored when the whole could be (RFC 9111 section 3.3).
             let mut headers = parts.headers.clone();
             headers.remove(CONTENT_RANGE);
@@ -86,18 +165,34 @@ impl Pull {
             let response = caching::Response { status: parts.status, headers: &parts.headers };
             caching::judge(self.client(), response, times, policy)
         };
-        let terms = terms.map_err(NotStored::Rules)?;
+        terms.map_err(NotStored::Rules)
+    }
+
+    /// On what terms the answer may be stored, by the rules and by what there is room for.
+    fn terms(
+        &mut self,
+        parts: &http::response::Parts,
+        length: Option<u64>,
+        times: Times,
+    ) -> Result<Terms, NotStored> {
+        let is_part = part_of(parts.status, &parts.headers).is_some();
+        let terms = self.judge(parts, is_part, times)?;
         if self.stale_stands_in(parts.status, times.response) {
             return Err(NotStored::StaleStandsIn);
         }
         let announced = length.unwrap_or(0);
-        if announced > self.node.store.object_max_bytes() {
+        if announced > self.largest_bytes(is_part) {
             return Err(NotStored::TooLarge);
         }
         if !self.memory.grow_to(announced) {
             return Err(NotStored::NoMemory);
         }
         Ok(terms)
+    }
+
+    /// The largest answer that is kept though it can't be fetched slice by slice.
+    fn largest_bytes(&self, is_part: bool) -> u64 {
+        if is_part { SLICE_BYTES } else { self.node.store.unsliceable_max_bytes() }
     }
 
     /// Whether what is held serves better than an answer with this status: an error that took its
@@ -120,8 +215,14 @@ impl Pull {
         headers
     }
 
-    /// Pulls the whole body. `kept` turns false when it proves too large to keep.
-    async fn pull(&mut self, body: &mut AnswerBody, kept: &mut bool) -> Result<(), GivenUp> {
+    /// Pulls the whole body. `kept` turns false when it proves too large to keep. The last frame is
+    /// returned where it is known to be the last of an answer that is kept.
+    async fn pull(
+        &mut self,
+        body: &mut AnswerBody,
+        (length, is_part): (Option<u64>, bool),
+        kept: &mut bool,
+    ) -> Result<Option<Bytes>, GivenUp> {
         let mut taken_bytes: u64 = 0;
         let mut cost_bytes: u64 = 0;
         loop {
@@ -130,7 +231,7 @@ impl Pull {
                 () = self.fill.abandoned() => return Err(GivenUp),
             };
             let data = match frame {
-                None => return Ok(()),
+                None => return Ok(None),
                 // Trailers aren't kept (RFC 9110 section 6.5.1 permits it).
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => {
@@ -146,11 +247,14 @@ impl Pull {
             }
             taken_bytes += data.len() as u64;
             cost_bytes += data.len() as u64 + FRAME_OVERHEAD_BYTES;
-            let room = taken_bytes <= self.node.store.object_max_bytes();
+            let room = taken_bytes <= self.largest_bytes(is_part);
             if *kept && !(room && self.memory.grow_to(cost_bytes)) {
                 *kept = false;
                 let reason = if room { NotStored::NoMemory } else { NotStored::TooLarge };
                 self.stop_keeping(reason);
+            }
+            if *kept && length == Some(taken_bytes) {
+                return Ok(Some(compact(data)));
             }
             self.fill.append(compact(data));
             self.fill.room().await.map_err(|_abandoned| GivenUp)?;
@@ -166,17 +270,23 @@ impl Pull {
     }
 
     /// Stores the complete answer.
-    fn commit(&self, head: &Head) {
+    fn commit(&self, head: &Head, last: Option<Bytes>) {
         let Ok(terms) = &head.terms else { return };
-        let slices = self.fill.gather();
+        let mut frames = self.fill.frames();
+        frames.extend(last);
+        let length: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
         let (status, body) = match part_of(head.status, &head.headers) {
-            None => (head.status, Body::Whole(slices)),
+            None if length > SLICE_BYTES => (head.status, self.commit_slices(&frames, length)),
+            None => (head.status, self.counted(&frames).map(Body::Whole)),
+            Some((range, _)) if range.end - range.start != length => return, // It isn't what it said.
             Some((range, complete)) => {
-                if range.end - range.start != slices.len_bytes() as u64 {
-                    return; // It isn't what it said.
-                }
-                (StatusCode::OK, Body::part(range.start, slices, complete))
+                let part = self.counted(&frames);
+                (StatusCode::OK, part.map(|bytes| Body::part(range.start, bytes, complete)))
             }
+        };
+        let Some(body) = body else {
+            self.node.metrics.not_stored(NotStored::NoMemory);
+            return;
         };
         let mut headers = head.shared.clone();
         headers.remove(CONTENT_RANGE);
@@ -184,9 +294,61 @@ impl Pull {
         if status != StatusCode::NO_CONTENT {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.complete_bytes()));
         }
-        let object = Object { status, headers, terms: terms.clone(), body };
-        self.node.store.insert(self.fetch.key, Arc::new(object), self.client(), self.began);
+        let store = &self.node.store;
+        let object = Object::new(store.budget(), status, headers, terms.clone(), body);
+        store.insert(self.fetch.key, Arc::new(object), self.client(), self.began);
     }
+
+    /// The frames in one piece, whose memory is counted.
+    fn counted(&self, frames: &[Bytes]) -> Option<Bytes> {
+        let length = frames.iter().map(|frame| frame.len() as u64).sum();
+        if length == 0 {
+            return Some(Bytes::new());
+        }
+        let memory = self.node.store.budget().reserve(stored_bytes(length), Need::Now)?;
+        Some(memory.attach(assemble(frames)))
+    }
+
+    /// Keeps a large body whose length or validator wasn't known at its start.
+    fn commit_slices(&self, frames: &[Bytes], length: u64) -> Option<Body> {
+        let sliced = Sliced::fresh(length);
+        let mut frames = frames.iter().cloned();
+        let mut rest = Bytes::new();
+        for number in 0..sliced.count() {
+            let mut left = usize::try_from(sliced.len_of(number)).ok()?;
+            let mut pieces = Vec::new();
+            while left > 0 {
+                if rest.is_empty() {
+                    rest = frames.next()?;
+                }
+                let piece = rest.split_to(left.min(rest.len()));
+                left -= piece.len();
+                pieces.push(piece);
+            }
+            self.node.store.put_slice(sliced.content, number, self.counted(&pieces)?);
+        }
+        Some(Body::Sliced(sliced))
+    }
+}
+
+/// Which bytes of how long a content an answer brings that is read slice by slice: only a strong
+/// validator can tell that slices are of the same content.
+fn in_slices(
+    terms: &Terms,
+    status: StatusCode,
+    length: Option<u64>,
+    part: Option<(Range<u64>, u64)>,
+) -> Option<(Range<u64>, u64)> {
+    let (range, complete) = match (part, status, length) {
+        (Some((range, complete)), _, length) => {
+            let told = length.is_none_or(|length| length == range.end - range.start);
+            told.then_some((range, complete))?
+        }
+        (None, StatusCode::OK, Some(length)) => (0..length, length),
+        (None, ..) => return None,
+    };
+    let strong = terms.etag().is_some_and(ETag::is_strong);
+    (strong && complete > SLICE_BYTES).then_some((range, complete))
 }
 
 /// Which part of how long a content an answer has, if it is one part of a known whole.
@@ -199,6 +361,7 @@ fn part_of(status: StatusCode, headers: &HeaderMap) -> Option<(Range<u64>, u64)>
     }
 }
 
-fn compact(data: Bytes) -> Bytes {
+/// The same bytes; in memory of their own where they are few.
+pub(super) fn compact(data: Bytes) -> Bytes {
     if data.len() < SMALL_FRAME_BYTES { Bytes::copy_from_slice(&data) } else { data }
 }

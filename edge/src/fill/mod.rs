@@ -5,11 +5,10 @@
 //! own pace. The client that caused it may leave, a slow one slows nobody.
 //!
 //! While a fill is *kept* all of its frames stay, for the store and for readers
-//! yet to come; the memory is reserved from a [`Budget`]. A fill that can't be
+//! yet to come; their memory is reserved. A fill that can't be
 //! kept (not storable, too large, no memory left) is a *window*: frames go as
 //! soon as its readers have passed them, and the pull waits for the slowest.
 
-mod budget;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -21,11 +20,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 
-pub(crate) use self::budget::{Budget, Reservation};
 pub(crate) use self::reader::Reader;
 use crate::caching::Terms;
 use crate::fetch::{FetchError, NotStored};
-use crate::store::{Object, Slices};
+use crate::store::Object;
 
 /// Bytes that a window holds for its slowest reader before the pull waits.
 const WINDOW_BYTES: u64 = 1 << 20;
@@ -54,6 +52,8 @@ pub(crate) enum Outcome {
     Answer(Arc<Head>),
     /// The origin says that the held object is still good; this is it, with its new fields.
     Validated(Arc<Object>),
+    /// The origin answers with a large object, which is read slice by slice.
+    Sliced(Arc<Object>, Arc<Head>),
     /// There is no answer.
     Failed(FetchError),
 }
@@ -156,13 +156,9 @@ impl Fill {
         }
     }
 
-    /// The whole body, gathered for the store.
-    pub(crate) fn gather(&self) -> Slices {
-        let (frames, length) = {
-            let state = self.lock();
-            (state.frames.clone(), state.received_bytes)
-        };
-        Slices::gather(frames, usize::try_from(length).unwrap_or(usize::MAX))
+    /// The whole body so far, of a fill that is kept.
+    pub(crate) fn frames(&self) -> Vec<Bytes> {
+        self.lock().frames.iter().cloned().collect()
     }
 
     /// The last frame has come.

@@ -54,7 +54,7 @@ fn readers_follow_at_their_own_pace_from_the_start() {
     assert_eq!(ends(&mut early), None);
     fill.complete();
     assert_eq!((ends(&mut early), ends(&mut late)), (Some(true), Some(true)));
-    assert_eq!(fill.gather().len_bytes(), 7);
+    assert_eq!(fill.frames().concat().len(), 7);
 }
 
 #[test]

@@ -22,19 +22,26 @@ fn object(request: &HeaderMap, vary: &'static str, body: &[u8]) -> Arc<Object> {
     let response = Response { status: StatusCode::OK, headers: &headers };
     let times = Times { request: NOW, response: NOW };
     let terms = judge(get(request), response, times, &Policy::default()).unwrap();
-    let body = Body::Whole(Slices::gather([Bytes::copy_from_slice(body)], body.len()));
-    Arc::new(Object { status: StatusCode::OK, headers, terms, body })
+    let body = Body::Whole(Bytes::copy_from_slice(body));
+    Arc::new(Object::new(&budget(), StatusCode::OK, headers, terms, body))
+}
+
+fn budget() -> Budget {
+    Budget::new(u64::MAX, 0)
+}
+
+fn store(capacity_bytes: u64, eviction: Eviction) -> Store {
+    Store::new(capacity_bytes, eviction, budget())
 }
 
 fn text(found: Lookup) -> Option<Vec<u8>> {
-    let (slices, range) =
-        found.object().and_then(|object| object.body.find(&(0..object.body.complete_bytes())))?;
-    Some(slices.piece(&range).to_vec())
+    let object = found.object()?;
+    Some(object.body.find(&(0..object.body.complete_bytes()))?.to_vec())
 }
 
 #[test]
 fn each_variant_answers_its_own_requests() {
-    let store = Store::new(1 << 20, Eviction::Lru);
+    let store = store(1 << 20, Eviction::Lru);
     let key = Key::new("site", "/");
     let (english, korean) =
         (fields(&[("accept-language", "en")]), fields(&[("accept-language", "ko")]));
@@ -58,19 +65,19 @@ fn each_variant_answers_its_own_requests() {
 
 #[test]
 fn a_key_has_a_bounded_number_of_variants() {
-    let store = Store::new(1 << 24, Eviction::Lru);
+    let store = store(1 << 24, Eviction::Lru);
     let key = Key::new("site", "/");
     for number in 0..10 * VARIANTS_MAX {
         let mut request = HeaderMap::new();
         request.insert("x-variant", HeaderValue::from(number));
         store.insert(key, object(&request, "x-variant", b"."), get(&request), store.moment());
     }
-    assert_eq!(store.memory.get(&key.object).unwrap().0.len(), VARIANTS_MAX);
+    assert_eq!(store.variants(&key.object).unwrap().all.len(), VARIANTS_MAX);
 }
 
 #[test]
 fn a_refresh_replaces_just_what_it_was_made_from() {
-    let store = Store::new(1 << 20, Eviction::Lru);
+    let store = store(1 << 20, Eviction::Lru);
     let (key, request) = (Key::new("site", "/"), HeaderMap::new());
     let (first, second) = (object(&request, "", b"1"), object(&request, "", b"2"));
     store.insert(key, Arc::clone(&first), get(&request), store.moment());
@@ -85,7 +92,7 @@ fn a_refresh_replaces_just_what_it_was_made_from() {
 
 #[test]
 fn what_is_forgotten_leaves_nothing_behind() {
-    let store = Store::new(1 << 20, Eviction::Lru);
+    let store = store(1 << 20, Eviction::Lru);
     let (key, request) = (Key::new("site", "/"), HeaderMap::new());
     let held = object(&request, "", b"1");
     store.insert(key, Arc::clone(&held), get(&request), store.moment());
@@ -100,7 +107,7 @@ fn what_is_forgotten_leaves_nothing_behind() {
 fn the_capacity_holds_overhead_included() {
     for eviction in [Eviction::Lfu, Eviction::Lru] {
         let capacity = 1 << 20;
-        let store = Store::new(capacity, eviction);
+        let store = store(capacity, eviction);
         let request = HeaderMap::new();
         for number in 0..10_000 {
             let key = Key::new("site", &format!("/{number}"));
@@ -108,7 +115,7 @@ fn the_capacity_holds_overhead_included() {
         }
         store.maintain();
         assert!(store.held_bytes() <= capacity, "{eviction:?}: {}", store.held_bytes());
-        let weight = object(&request, "", &[0; 100]).weight_bytes() as u64;
+        let weight = object(&request, "", &[0; 100]).weight_bytes();
         assert!(store.keys() >= capacity / weight / 2, "{eviction:?}: {}", store.keys());
     }
 }
@@ -116,7 +123,7 @@ fn the_capacity_holds_overhead_included() {
 #[test]
 fn lfu_keeps_what_is_asked_for_often_and_lru_what_was_asked_for_last() {
     let survives = |eviction| {
-        let store = Store::new(1 << 20, eviction);
+        let store = store(1 << 20, eviction);
         let request = HeaderMap::new();
         let ask = |name: &str| {
             let key = Key::new("site", name);
@@ -146,7 +153,7 @@ fn lfu_keeps_what_is_asked_for_often_and_lru_what_was_asked_for_last() {
 
 #[test]
 fn what_was_asked_for_before_a_write_is_not_kept_after_it() {
-    let store = Store::new(1 << 20, Eviction::Lru);
+    let store = store(1 << 20, Eviction::Lru);
     let (key, request) = (Key::new("site", "/"), HeaderMap::new());
     let held = object(&request, "", b"1");
     let before = store.moment();
@@ -155,4 +162,21 @@ fn what_was_asked_for_before_a_write_is_not_kept_after_it() {
     assert!(matches!(store.lookup(&key, get(&request)), Lookup::Nothing));
     store.insert(key, held, get(&request), store.moment());
     assert!(matches!(store.lookup(&key, get(&request)), Lookup::Found(_)));
+}
+
+#[test]
+fn slices_are_kept_one_by_one() {
+    let store = store(3 * SLICE_BYTES, Eviction::Lru);
+    let sliced = Sliced::fresh(10 * SLICE_BYTES);
+    let slice = |number: u8| Bytes::from(vec![number; SLICE_BYTES as usize]);
+    for number in 0..10 {
+        store.put_slice(sliced.content, number, slice(number as u8));
+        store.maintain();
+    }
+    let held: Vec<u64> = (0..10).filter(|&n| store.has_slice(sliced.content, n)).collect();
+    assert_eq!(held, [8, 9], "a body larger than the store is kept as far as it goes");
+    assert!(matches!(store.slice(sliced.content, 9), Slice::Held(bytes) if bytes == slice(9)));
+    assert!(matches!(store.slice(ContentId::fresh(), 9), Slice::Missing));
+    assert!(store.all_slices(&sliced).is_none());
+    assert_eq!((store.slices(), store.keys()), (2, 0));
 }

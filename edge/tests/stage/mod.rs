@@ -51,15 +51,25 @@ impl Stage {
 
     /// With these lines added to `[[site]]`; begin a `[site.cache]` table there as needed.
     pub async fn with(site: &str) -> Self {
-        Self::facing(None, site).await
+        Self::build(None, site, 64 << 20).await
     }
 
     /// In front of another origin than the scripted one.
     pub async fn facing(other: Option<SocketAddr>, site: &str) -> Self {
+        Self::build(other, site, 64 << 20).await
+    }
+
+    pub async fn with_memory(memory_bytes: u64) -> Self {
+        Self::build(None, "", memory_bytes).await
+    }
+
+    async fn build(other: Option<SocketAddr>, site: &str, memory_bytes: u64) -> Self {
         let clock = Clock::manual(START);
         let origin = Origin::start(&clock).await;
         let registry = Registry::new();
-        let config = Arc::new(config(&[other.unwrap_or(origin.address)], site));
+        let mut config = config(&[other.unwrap_or(origin.address)], site);
+        config.edges[0].cache.memory_bytes = memory_bytes;
+        let config = Arc::new(config);
         let edge = Edge::start(config, "seoul", clock.clone(), &registry).await.unwrap();
         Self { edge, origin, clock, registry, site: site.to_owned() }
     }

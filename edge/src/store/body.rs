@@ -1,19 +1,22 @@
-//! What is held of a body: all of it, or some parts (RFC 9111 sections 3.3 and 3.4).
+//! What is held of a body: all of it in one piece, all or some of it in slices, or some small
+//! parts (RFC 9111 sections 3.3 and 3.4).
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Slices;
+use super::{SLICE_BYTES, Sliced, assemble};
 
 /// What is held of a body.
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
-    /// All of it.
-    Whole(Slices),
-    /// Some of it.
+    /// All of it, at most [`SLICE_BYTES`].
+    Whole(Bytes),
+    /// Some of it, at most [`SLICE_BYTES`] together.
     Parts(Parts),
+    /// Its slices are kept apart from it, as many of them as are held.
+    Sliced(Sliced),
 }
 
 /// Parts of a body, in order, with something missing between any two.
@@ -26,18 +29,18 @@ pub(crate) struct Parts {
 #[derive(Debug, Clone)]
 struct Part {
     start: u64,
-    slices: Slices,
+    bytes: Bytes,
 }
 
 impl Body {
     /// The part of a body of `complete_bytes` that begins at `start`.
-    pub(crate) fn part(start: u64, slices: Slices, complete_bytes: u64) -> Self {
-        Self::of(vec![Part { start, slices }], complete_bytes)
+    pub(crate) fn part(start: u64, bytes: Bytes, complete_bytes: u64) -> Self {
+        Self::of(vec![Part { start, bytes }], complete_bytes)
     }
 
     fn of(parts: Vec<Part>, complete_bytes: u64) -> Self {
         match &parts[..] {
-            [only] if only.range() == (0..complete_bytes) => Self::Whole(only.slices.clone()),
+            [only] if only.range() == (0..complete_bytes) => Self::Whole(only.bytes.clone()),
             _ => Self::Parts(Parts { complete_bytes, parts: parts.into() }),
         }
     }
@@ -45,40 +48,45 @@ impl Body {
     /// How long the body is, held or not.
     pub(crate) fn complete_bytes(&self) -> u64 {
         match self {
-            Self::Whole(slices) => slices.len_bytes() as u64,
+            Self::Whole(bytes) => bytes.len() as u64,
             Self::Parts(parts) => parts.complete_bytes,
+            Self::Sliced(sliced) => sliced.complete_bytes,
         }
     }
 
-    /// How much of it is held.
+    /// How much of it is held here.
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
-            Self::Whole(slices) => slices.len_bytes(),
-            Self::Parts(parts) => parts.parts.iter().map(|part| part.slices.len_bytes()).sum(),
+            Self::Whole(bytes) => bytes.len(),
+            Self::Parts(parts) => parts.parts.iter().map(|part| part.bytes.len()).sum(),
+            Self::Sliced(_) => 0,
         }
     }
 
-    /// The slices that hold all of `range`, and where in them it lies. None where some is missing.
-    pub(crate) fn find(&self, range: &Range<u64>) -> Option<(Slices, Range<u64>)> {
+    /// These bytes of it. None where they aren't all held here.
+    pub(crate) fn find(&self, range: &Range<u64>) -> Option<Bytes> {
+        let within = |start: u64, bytes: &Bytes| {
+            let first = usize::try_from(range.start.checked_sub(start)?).ok()?;
+            let end = usize::try_from(range.end.checked_sub(start)?).ok()?;
+            (first <= end && end <= bytes.len()).then(|| bytes.slice(first..end))
+        };
         match self {
-            Self::Whole(slices) => {
-                (range.end <= self.complete_bytes()).then(|| (slices.clone(), range.clone()))
-            }
+            Self::Whole(bytes) => within(0, bytes),
             Self::Parts(Parts { parts, .. }) => {
-                let holds =
-                    |part: &&Part| part.start <= range.start && range.end <= part.range().end;
-                let part = parts.iter().find(holds)?;
-                Some((part.slices.clone(), range.start - part.start..range.end - part.start))
+                parts.iter().find_map(|part| within(part.start, &part.bytes))
             }
+            Self::Sliced(_) => None,
         }
     }
 
     /// All that is held here or in `other`, which is of the same body. Where both have a byte,
-    /// they agree: whoever unites them has compared strong validators.
-    pub(crate) fn united(&self, other: &Self) -> Self {
+    /// they agree: whoever unites them has compared strong validators. None where nothing is won
+    /// by it, or where it would be too much for one piece.
+    pub(crate) fn united(&self, other: &Self) -> Option<Self> {
         match (self, other) {
-            (Self::Whole(_), _) => self.clone(),
-            (_, Self::Whole(_)) => other.clone(),
+            (Self::Parts(_), Self::Whole(_)) => Some(other.clone()),
+            // What is in slices already is found there only by the older name.
+            (Self::Sliced(_), Self::Sliced(_)) => Some(other.clone()),
             (Self::Parts(one), Self::Parts(two)) => {
                 let mut parts: Vec<Part> = one.parts.iter().chain(&*two.parts).cloned().collect();
                 parts.sort_by_key(|part| part.start);
@@ -89,15 +97,17 @@ impl Body {
                         _ => united.push(part),
                     }
                 }
-                Self::of(united, one.complete_bytes)
+                let body = Self::of(united, one.complete_bytes);
+                (body.held_bytes() as u64 <= SLICE_BYTES).then_some(body)
             }
+            _ => None,
         }
     }
 }
 
 impl Part {
     fn range(&self) -> Range<u64> {
-        self.start..self.start + self.slices.len_bytes() as u64
+        self.start..self.start + self.bytes.len() as u64
     }
 
     /// Adds what `next`, which begins in this part or just behind it, has beyond its end.
@@ -106,20 +116,9 @@ impl Part {
         if theirs.end <= ours.end {
             return;
         }
-        let overlap = ours.end - next.start;
-        let pieces = pieces(&self.slices, 0..ours.end - ours.start)
-            .chain(pieces(&next.slices, overlap..theirs.end - theirs.start));
-        let total = usize::try_from(theirs.end - ours.start).unwrap_or(usize::MAX);
-        self.slices = Slices::gather(pieces, total);
+        let overlap = usize::try_from(ours.end - next.start).unwrap_or(next.bytes.len());
+        self.bytes = assemble(&[self.bytes.clone(), next.bytes.slice(overlap..)]);
     }
-}
-
-fn pieces(slices: &Slices, mut range: Range<u64>) -> impl Iterator<Item = Bytes> {
-    std::iter::from_fn(move || {
-        let piece = slices.piece(&range);
-        range.start += piece.len() as u64;
-        (!piece.is_empty()).then_some(piece)
-    })
 }
 
 #[cfg(test)]
@@ -136,8 +135,7 @@ mod tests {
 
     fn part(range: Range<usize>) -> Body {
         let bytes: Vec<u8> = range.clone().map(byte).collect();
-        let slices = Slices::gather([Bytes::from(bytes)], range.len());
-        Body::part(range.start as u64, slices, LENGTH as u64)
+        Body::part(range.start as u64, bytes.into(), LENGTH as u64)
     }
 
     proptest! {
@@ -148,16 +146,16 @@ mod tests {
         ) {
             let clip = |(start, length): (usize, usize)| start..LENGTH.min(start + length);
             let ranges: Vec<_> = asked.into_iter().map(clip).collect();
-            let body = ranges.iter().cloned().map(part).reduce(|one, two| one.united(&two)).unwrap();
+            let unite = |one: Body, two: Body| one.united(&two).unwrap_or(one);
+            let body = ranges.iter().cloned().map(part).reduce(unite).unwrap();
             let has = |at: usize| ranges.iter().any(|range| range.contains(&at));
             prop_assert_eq!(body.held_bytes(), (0..LENGTH).filter(|&at| has(at)).count());
             prop_assert_eq!(matches!(body, Body::Whole(_)), (0..LENGTH).all(has));
             let wanted = clip(wanted);
             let found = body.find(&(wanted.start as u64..wanted.end as u64));
             prop_assert_eq!(found.is_some(), wanted.clone().all(has));
-            if let Some((slices, range)) = found {
-                let bytes: Vec<u8> = pieces(&slices, range).flatten().collect();
-                prop_assert_eq!(bytes, wanted.map(byte).collect::<Vec<_>>());
+            if let Some(found) = found {
+                prop_assert_eq!(found, wanted.map(byte).collect::<Vec<_>>());
             }
         }
     }
