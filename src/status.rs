@@ -36,6 +36,8 @@ struct Edge {
     state: String,
     reason: Option<String>,
     since: Option<i64>,
+    load: Option<f64>,
+    shed: f64,
     answers: u64,
     figures: Option<Figures>,
     figures_error: Option<String>,
@@ -153,7 +155,7 @@ fn edges(edges: &[Edge], now: i64) -> Table {
         ">REQUESTS",
         ">TRAFFIC",
         ">CONNECTIONS",
-        ">CPU",
+        ">LOAD",
         ">CACHE",
         ">DNS ANSWERS",
         "WHY",
@@ -171,10 +173,10 @@ fn edges(edges: &[Edge], now: i64) -> Table {
             say(&|it| Some(format!("{}/s", count(it.requests_per_second)))),
             say(&|it| Some(bit_rate(it.egress_bits_per_second))),
             say(&|it| Some(it.connections.to_string())),
-            say(&|it| it.cpu_share.map(percent)),
+            say(&|it| edge.load.or(it.cpu_share).map(percent)),
             say(&|it| it.filled().map(percent)),
             edge.answers.to_string(),
-            edge.reason.clone().or_else(|| edge.figures_error.clone()).unwrap_or_default(),
+            edge.why().unwrap_or_default(),
         ]);
     }
     table
@@ -200,6 +202,13 @@ impl Edge {
     /// What it says of itself, while it can be believed.
     fn current(&self) -> Option<&Figures> {
         self.figures.as_ref().filter(|_| self.state != "down")
+    }
+
+    /// Why it isn't up, or not for all whom it is nearest to.
+    fn why(&self) -> Option<String> {
+        let shed = || format!("gives up {} of its clients", percent(self.shed));
+        let shed = (self.shed > 0.0).then(shed);
+        self.reason.clone().or(shed).or_else(|| self.figures_error.clone())
     }
 
     fn state(&self) -> &str {
@@ -268,6 +277,7 @@ mod tests {
             "edges": [
                 {
                     "name": "seoul", "state": "up", "reason": null, "since": 1000, "answers": 42,
+                    "load": 0.25, "shed": 0.0,
                     "figures": {
                         "draining": false, "connections": 3, "requests_per_second": 12_345.0,
                         "egress_bits_per_second": 1.5e9, "cpu_share": 0.25, "cache_bytes": 1,
@@ -277,7 +287,7 @@ mod tests {
                 },
                 {
                     "name": "tokyo", "state": "down", "reason": "no answer in time", "since": 1090,
-                    "answers": 0, "figures": null, "figures_error": "no answer",
+                    "load": null, "shed": 0.0, "answers": 0, "figures": null, "figures_error": "no answer",
                 },
             ],
             "changes": [{
@@ -293,7 +303,7 @@ mod tests {
         let expected = "\
 KingCDN 1.2.3: 1 of 2 edges up, 12 k/s, 1.5 Gbit/s
 
-EDGE   STATE  SINCE  HIT RATIO  REQUESTS     TRAFFIC  CONNECTIONS     CPU   CACHE  DNS ANSWERS  WHY
+EDGE   STATE  SINCE  HIT RATIO  REQUESTS     TRAFFIC  CONNECTIONS    LOAD   CACHE  DNS ANSWERS  WHY
 seoul  up     100 s     98.7 %    12 k/s  1.5 Gbit/s            3  25.0 %  25.0 %           42
 tokyo  down    10 s          -         -           -            -       -       -            0  no answer in time
 

@@ -49,7 +49,7 @@ function moment(at) {
 function state(edge) {
   if (edge.state === "up" && edge.figures?.draining) return ["wait", "draining"];
   if (edge.state === "up") return ["up", "up"];
-  return edge.state === "down" ? ["down", "down"] : ["wait", "unchecked"];
+  return edge.state === "down" ? ["down", "down"] : ["wait", edge.state];
 }
 
 // ── the map ─────────────────────────────────────────────────────────────────────────────────────
@@ -158,7 +158,9 @@ function edgeRow(edge, colour) {
   const figures = edge.figures ?? {};
   const stale = edge.state === "down" || !edge.figures;
   const say = (value, words) => stale || value === undefined ? "–" : words(value);
-  const why = edge.reason ?? (edge.figures ? null : edge.figures_error);
+  const shed = edge.shed > 0 ? `gives up ${percent(edge.shed)} of its clients` : null;
+  const load = edge.load ?? figures.cpu_share;
+  const why = edge.reason ?? shed ?? (edge.figures ? null : edge.figures_error);
   const sign = { up: "●", down: "✕", wait: "○" }[kind];
   const status = make("span", { class: `state ${kind}` },
     make("span", { "aria-hidden": "true" }, `${sign} `), word);
@@ -174,7 +176,7 @@ function edgeRow(edge, colour) {
     cell("Requests", say(figures.requests_per_second, (it) => `${count(it)}/s`)),
     cell("Traffic", say(figures.egress_bits_per_second, bits)),
     cell("Connections", say(figures.connections, count)),
-    cell("CPU", make("span", {}, ...(stale ? ["–"] : share(figures.cpu_share, true)))),
+    cell("Load", make("span", {}, ...(stale ? ["–"] : share(load, true)))),
     cell("Cache", make("span", {}, ...(stale ? ["–"] : share(filled, false)))),
     cell("DNS answers", count(edge.answers)));
 }
@@ -206,7 +208,7 @@ function regionRows(region, colours) {
 }
 
 function changeItem(change, colours) {
-  const kind = change.what === "up" ? "up" : change.what === "down" ? "down" : "wait";
+  const kind = change.what === "up" ? "up" : /^(set to )?down$/.test(change.what) ? "down" : "wait";
   const where = change.address ? ` (${change.address})` : "";
   return make("li", {},
     moment(change.at),
@@ -230,7 +232,7 @@ function summary(edges) {
   if (edges.length === 0) return ["wait", "There are no edges"];
   if (down.length === edges.length) return ["bad", "Every edge is down"];
   if (down.length > 0) return ["bad", `Down: ${down.join(", ")}`];
-  if (waiting.length > 0) return ["wait", `Draining or unchecked: ${waiting.join(", ")}`];
+  if (waiting.length > 0) return ["wait", `Not taking clients: ${waiting.join(", ")}`];
   return ["", edges.length === 1 ? "The edge is up" : `All ${edges.length} edges are up`];
 }
 
