@@ -145,6 +145,11 @@ impl Answer {
                 answer.authorities.extend(servers.records.iter().cloned());
                 answer.addresses_of_servers(zone, &servers.records);
             }
+            // RFC 6672 section 2.2.
+            End::TooLong(moved) => {
+                answer.code = ResponseCode::YXDomain;
+                answer.answers.push((*moved).clone());
+            }
             End::Elsewhere => {}
             End::NotOurs => return Self::not_ours(),
         }
@@ -154,6 +159,7 @@ impl Answer {
     /// Adds the aliases; the name to which they lead.
     pub(crate) fn aliases<'a>(&mut self, asked: &'a Name, found: &'a Found<'_>) -> &'a Name {
         let mut owner = asked;
+        self.answers.extend(found.moves.iter().map(|moved| (*moved).clone()));
         for alias in &found.aliases {
             self.answers.push(owned(alias, owner));
             if let RData::CNAME(target) = &alias.data {

@@ -144,6 +144,7 @@ pub(crate) fn explain(world: &World, fleet: &Snapshot, case: &Case, live: bool) 
         End::NoData(zone) => (Some(*zone), "nothing of this type"),
         End::NoName(zone) => (Some(*zone), "no such name"),
         End::Referral(zone, _) => (Some(*zone), "a referral to other name servers"),
+        End::TooLong(_) => (None, "a name that would be too long: YXDOMAIN"),
         End::Elsewhere => (None, "a name elsewhere"),
         End::NotOurs => (None, "not a zone of ours: REFUSED"),
     };

@@ -61,6 +61,8 @@ pub(crate) struct Node {
     wildcard_below: bool,
     /// Whether it is a delegation.
     cut: bool,
+    /// Whether all names below it are another's (DNAME, RFC 6672).
+    moved: bool,
 }
 
 /// The records of one type at a name (RFC 2181 section 5).
@@ -76,6 +78,8 @@ enum Place<'z> {
     Node(&'z Node),
     /// Out of the zone, at this delegation.
     Cut(&'z Node),
+    /// Below this node of so many labels, whose DNAME record says where to.
+    Moved(&'z Node, usize),
     /// Nowhere.
     Missing,
 }
@@ -127,6 +131,9 @@ impl Zone {
             let ours = rtype == RecordType::DS && labels == key.labels();
             if node.cut && !ours {
                 return Place::Cut(node);
+            }
+            if node.moved && labels < key.labels() {
+                return Place::Moved(node, labels);
             }
             above = Some(node);
         }

@@ -30,6 +30,10 @@ gone     CNAME nobody
 a.b.c    SRV 1 2 3 WWW
 svc      HTTPS 1 . alpn=h3
 child    NS  ns.child
+safe     NS  ns.child
+safe     DS  12345 13 2 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff
+old      DNAME netcinema.test.
+private  TYPE65280 \\# 4 c0000201
 ns.child A   192.0.2.55
 ";
 const ZONES: [&str; 2] = ["kingcdn.test", "netcinema.test"];
@@ -94,6 +98,9 @@ async fn delv_validates_every_kind_of_answer() {
         ("netcinema.test", "a.b.c.netcinema.test SRV", YES, "1 2 3 www"),
         ("netcinema.test", "svc.netcinema.test HTTPS", YES, "alpn=\"h3\""),
         ("netcinema.test", "child.netcinema.test DS", NO, ""),
+        ("netcinema.test", "safe.netcinema.test DS", YES, "12345 13 2"),
+        ("netcinema.test", "www.old.netcinema.test A", YES, "dname netcinema.test."),
+        ("netcinema.test", "private.netcinema.test TYPE65280", YES, "c0000201"),
         ("netcinema.test", "netcinema.test ANY", YES, "RFC8482"),
     ];
     for (zone, asked, verdict, text) in cases {

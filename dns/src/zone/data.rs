@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, NULL, PTR, SOA, SRV, TXT};
 use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
@@ -14,6 +15,7 @@ use super::master;
 pub(super) fn read(rtype: RecordType, tokens: &[&str], origin: &Name) -> Result<RData, Fault> {
     let name = |text| master::name(text, origin);
     let data = match (rtype, tokens) {
+        (rtype, [r"\#", length, hex @ ..]) => generic(rtype, length, hex)?,
         (RecordType::A, [address]) => RData::A(A(value(rtype, address)?)),
         (RecordType::AAAA, [address]) => RData::AAAA(AAAA(value(rtype, address)?)),
         (RecordType::CNAME, [target]) => RData::CNAME(CNAME(name(target)?)),
@@ -64,10 +66,63 @@ pub(super) fn read(rtype: RecordType, tokens: &[&str], origin: &Name) -> Result<
             let reason = format!("{} fields are too few or too many", tokens.len());
             return Err(bad(rtype, reason));
         }
+        (RecordType::DS | RecordType::CDS, [tag, algorithm, kind, digest @ ..]) => {
+            let tag: u16 = value(rtype, tag)?;
+            let mut octets = tag.to_be_bytes().to_vec();
+            octets.push(value(rtype, algorithm)?);
+            octets.push(value(rtype, kind)?);
+            octets.extend(hex_octets(rtype, digest)?);
+            raw(rtype, octets)
+        }
+        (RecordType::DNAME, [target]) => raw(rtype, wire(&name(target)?)),
         _ => other(rtype, tokens, origin)?,
     };
     encodable(rtype, &data)?;
     Ok(data)
+}
+
+/// Data of any type in octets (RFC 3597 section 5), but for those whose names are followed.
+fn generic(rtype: RecordType, length: &str, hex: &[&str]) -> Result<RData, Fault> {
+    // Types of queries and of records that we make ourselves (RFC 6895 section 3.1, RFC 4034).
+    let never = matches!(u16::from(rtype), 0 | 41 | 46..=48 | 50 | 51 | 128..=255);
+    let followed = matches!(rtype, RecordType::CNAME | RecordType::NS | RecordType::SOA);
+    if never || followed || rtype == RecordType::DNAME {
+        return Err(Fault::Type(rtype.to_string()));
+    }
+    let octets = hex_octets(rtype, hex)?;
+    let length: usize = value(rtype, length)?;
+    if length != octets.len() {
+        let reason = format!("it has {} octets, not {length}", octets.len());
+        return Err(bad(rtype, reason));
+    }
+    if octets.is_empty() {
+        return Err(bad(rtype, "data without an octet can't be served"));
+    }
+    Ok(raw(rtype, octets))
+}
+
+fn hex_octets(rtype: RecordType, hex: &[&str]) -> Result<Vec<u8>, Fault> {
+    let text = hex.concat();
+    let decoded = HEXLOWER_PERMISSIVE.decode(text.as_bytes());
+    let octets = decoded.map_err(|_| bad(rtype, format!("`{text}` isn't hexadecimal")))?;
+    let fits = u16::try_from(octets.len()).is_ok();
+    if fits { Ok(octets) } else { Err(bad(rtype, "it is too long")) }
+}
+
+/// Data that hickory sends as it is.
+fn raw(code: RecordType, octets: Vec<u8>) -> RData {
+    RData::Unknown { code, rdata: NULL::with(octets) }
+}
+
+/// A name without compression.
+fn wire(name: &Name) -> Vec<u8> {
+    let mut octets = Vec::new();
+    for label in name {
+        octets.push(u8::try_from(label.len()).unwrap_or(0));
+        octets.extend_from_slice(label);
+    }
+    octets.push(0);
+    octets
 }
 
 /// The rarer types, by hickory.

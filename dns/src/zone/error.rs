@@ -89,6 +89,9 @@ pub enum Fault {
     /// No NS record at the apex.
     #[error("the zone has no NS record")]
     NoNs,
+    /// A name below one with a DNAME record.
+    #[error("`{0}` is below a name with a DNAME record")]
+    BelowDname(String),
     /// A name that is an alias and has other records too.
     #[error("`{0}` is an alias (CNAME) and has other records")]
     AliasAndMore(String),
@@ -129,6 +132,7 @@ impl Fault {
             }
             Self::StraySoa => "keep only the SOA record of the zone itself",
             Self::NoNs => "add the zone's name servers: `@ NS ns1`",
+            Self::BelowDname(_) => "keep either the DNAME record or the names below it",
             Self::AliasAndMore(_) => "keep either the CNAME record or the others",
             Self::WildcardDelegation => "delegate each name by itself",
             Self::Twice(_) => "keep one of them",

@@ -64,6 +64,9 @@ fn read(apex: &str, file: &Path) -> Result<(Key, Zone), ZoneError> {
         add_record(&mut zone, &name, sourced.record)
             .map_err(|fault| at(&sourced.file, Some(sourced.line), fault))?;
     }
+    if let Some(name) = below_moved(&zone) {
+        return Err(whole(Fault::BelowDname(name)));
+    }
     let apex = zone.nodes.get(key.whole());
     if apex.and_then(|node| node.set(RecordType::NS)).is_none() {
         return Err(whole(Fault::NoNs));
@@ -85,6 +88,19 @@ pub(super) fn sign(zone: &mut Zone, key: &Key, name: &str, dns: &Dns) -> Result<
     }
     zone.signer = Some(Arc::new(signer));
     Ok(())
+}
+
+/// A name below one whose names are another's (RFC 6672 section 2.4).
+fn below_moved(zone: &Zone) -> Option<String> {
+    if !zone.nodes.values().any(|node| node.moved) {
+        return None;
+    }
+    let moved = |ending: &[u8]| zone.nodes.get(ending).is_some_and(|node| node.moved);
+    zone.nodes.keys().filter_map(|name| Key::of_wire(name)).find_map(|key| {
+        let above = zone.labels..key.labels();
+        let below = above.into_iter().any(|labels| moved(key.ending(labels)));
+        below.then(|| key.name().to_ascii())
+    })
 }
 
 /// A zone without names.
@@ -132,6 +148,7 @@ pub(super) fn add_record(zone: &mut Zone, apex: &Name, record: Record) -> Result
     if clash {
         return Err(Fault::AliasAndMore(name()));
     }
+    node.moved |= rtype == RecordType::DNAME;
     node.cut |= rtype == RecordType::NS && below_apex;
     node.add(record);
     Ok(())

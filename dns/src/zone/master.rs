@@ -107,7 +107,17 @@ impl Reader {
                     explicit_ttl = Some(ttl(number)?);
                 }
                 rtype => {
-                    break RecordType::from_str(rtype).map_err(|_| Fault::Type(word))?;
+                    // RFC 3597 section 5, and LOC and URI, whose text form is the generic one alone.
+                    let word_number = match rtype {
+                        "LOC" => Some(29),
+                        "URI" => Some(256),
+                        _ => None,
+                    };
+                    let number = rtype.strip_prefix("TYPE").and_then(|number| number.parse().ok());
+                    let known = RecordType::from_str(rtype).ok();
+                    let number: Option<u16> = number.or(word_number);
+                    let rtype = number.map(RecordType::from).or(known);
+                    break rtype.ok_or(Fault::Type(word))?;
                 }
             }
         };

@@ -1,6 +1,10 @@
 //! A question followed through our zones to its end.
 
+use std::borrow::Cow;
+
+use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use super::{Node, Place, Set, SiteIndex, Zone, Zones};
 use crate::name::Key;
@@ -12,7 +16,9 @@ const ALIASES_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Found<'z> {
     /// The aliases on the way. The first belongs to the name asked for.
-    pub(crate) aliases: Vec<&'z Record>,
+    pub(crate) aliases: Vec<Cow<'z, Record>>,
+    /// The DNAME records from which some of them follow (RFC 6672 section 3.1).
+    pub(crate) moves: Vec<&'z Record>,
     pub(crate) end: End<'z>,
 }
 
@@ -31,6 +37,8 @@ pub(crate) enum End<'z> {
     NoName(&'z Zone),
     /// A delegation: the name servers there know more.
     Referral(&'z Zone, &'z Set),
+    /// Where this DNAME record leads there can't be such a name.
+    TooLong(&'z Record),
     /// A name that isn't ours, or a ring of aliases: the resolver goes on from the last alias.
     Elsewhere,
     /// The question itself isn't about a name of ours.
@@ -39,37 +47,42 @@ pub(crate) enum End<'z> {
 
 /// Follows a question (RFC 1034 section 4.3.2).
 pub(crate) fn resolve<'z>(zones: &'z Zones, question: &Key, rtype: RecordType) -> Found<'z> {
-    let mut aliases: Vec<&Record> = Vec::new();
+    let mut aliases: Vec<Cow<'_, Record>> = Vec::new();
+    let mut moves = Vec::new();
     let Some(zone) = zones.find(question, rtype) else {
-        return Found { aliases, end: End::NotOurs };
+        return Found { aliases, moves, end: End::NotOurs };
     };
-    let mut end = step(zone, question, rtype);
-    while let Step::Alias(record, target) = end {
-        // Each alias leads to a name that none before it did, or the way is a ring.
-        let next = Key::new(target).filter(|key| {
-            let before = aliases.iter().any(|alias| alias.data == record.data);
-            !before && key.whole() != question.whole() && aliases.len() < ALIASES_MAX
+    let mut way = step(zone, question, rtype);
+    let end = loop {
+        let (alias, moved) = match way {
+            // Beyond a delegation we aren't authoritative: the resolver asks there itself.
+            Step::End(End::Referral(..)) if !aliases.is_empty() => break End::Elsewhere,
+            Step::End(end) => break end,
+            Step::Alias(alias, moved) => (alias, moved),
+        };
+        // Each alias leads to a name that none before it did, or the way is a ring. One that follows
+        // from a DNAME record may itself be what is asked for.
+        let RData::CNAME(target) = &alias.data else { break End::Elsewhere };
+        let next = Key::new(&target.0).filter(|key| {
+            let before = aliases.iter().any(|known| known.data == alias.data);
+            let asked = matches!(rtype, RecordType::CNAME | RecordType::ANY);
+            let more = aliases.len() < ALIASES_MAX;
+            !before && !asked && key.whole() != question.whole() && more
         });
-        aliases.push(record);
-        end = match next.and_then(|key| Some((zones.find(&key, rtype)?, key))) {
+        aliases.push(alias);
+        moves.extend(moved);
+        way = match next.and_then(|key| Some((zones.find(&key, rtype)?, key))) {
             Some((zone, key)) => step(zone, &key, rtype),
             None => Step::End(End::Elsewhere),
         };
-        // Beyond a delegation we aren't authoritative: the resolver asks there itself.
-        if let Step::End(End::Referral(..)) = end {
-            end = Step::End(End::Elsewhere);
-        }
-    }
-    let end = match end {
-        Step::End(end) => end,
-        Step::Alias(..) => End::Elsewhere,
     };
-    Found { aliases, end }
+    Found { aliases, moves, end }
 }
 
 enum Step<'z> {
     End(End<'z>),
-    Alias(&'z Record, &'z Name),
+    /// An alias, and the DNAME record from which it follows if it does.
+    Alias(Cow<'z, Record>, Option<&'z Record>),
 }
 
 fn step<'z>(zone: &'z Zone, key: &Key, rtype: RecordType) -> Step<'z> {
@@ -79,11 +92,30 @@ fn step<'z>(zone: &'z Zone, key: &Key, rtype: RecordType) -> Step<'z> {
             Some(servers) => End::Referral(zone, servers),
             None => End::NoName(zone),
         },
+        Place::Moved(node, labels) => {
+            let moved = node.set(RecordType::DNAME).and_then(|set| set.records.first());
+            let Some(moved) = moved else { return Step::End(End::NoName(zone)) };
+            match implied(moved, key, labels) {
+                Some(alias) => return Step::Alias(Cow::Owned(alias), Some(moved)),
+                None => End::TooLong(moved),
+            }
+        }
         Place::Node(node) => match alias(node, rtype) {
-            Some((record, target)) => return Step::Alias(record, target),
+            Some(record) => return Step::Alias(Cow::Borrowed(record), None),
             None => at(zone, node, rtype),
         },
     })
+}
+
+/// The alias that follows from a DNAME record of so many labels; none where its name would be longer
+/// than a name may be.
+fn implied(moved: &Record, key: &Key, labels: usize) -> Option<Record> {
+    let RData::Unknown { rdata, .. } = &moved.data else { return None };
+    let target = Name::read(&mut BinDecoder::new(&rdata.anything)).ok()?;
+    let name = key.name();
+    let kept = name.iter().take(key.labels() - labels);
+    let target = Name::from_labels(kept).ok()?.append_domain(&target).ok()?;
+    Some(Record::from_rdata(name, moved.ttl, RData::CNAME(CNAME(target))))
 }
 
 /// What a node has for this type, where it is no alias.
@@ -102,13 +134,9 @@ fn at<'z>(zone: &'z Zone, node: &'z Node, rtype: RecordType) -> End<'z> {
 }
 
 /// The alias that a question of this type follows.
-fn alias(node: &Node, rtype: RecordType) -> Option<(&Record, &Name)> {
+fn alias(node: &Node, rtype: RecordType) -> Option<&Record> {
     if matches!(rtype, RecordType::CNAME | RecordType::ANY) {
         return None;
     }
-    let record = node.set(RecordType::CNAME)?.records.first()?;
-    match &record.data {
-        RData::CNAME(target) => Some((record, &target.0)),
-        _ => None,
-    }
+    node.set(RecordType::CNAME)?.records.first()
 }

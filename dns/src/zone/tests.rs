@@ -36,6 +36,13 @@ _sip._tcp    SRV  10 20 5060 sip_1
 @            CAA  0 issue "ca.example; account=1"
 svc          HTTPS 1 . alpn="h2,h3" port=8443
 a\.dot       TXT  "\065\\"
+old          DNAME netcinema.test.
+away         DNAME example.org.
+key          DS    12345 13 2 00112233 445566778899aabbccddeeff00112233445566778899aabbccddeeff
+key          NS    ns1
+loc          LOC   \# 16 00121613 89172dd0 70be15f0 00988d20
+private      TYPE65280 \# 4 c0000201
+plain        A     \# 4 c0000209
 "#;
 
 fn zones() -> Zones {
@@ -59,6 +66,7 @@ fn look(zones: &Zones, name: &str, rtype: RecordType) -> String {
         End::NoData(z) => format!("nodata {}", zone(z)),
         End::NoName(z) => format!("nxdomain {}", zone(z)),
         End::Referral(z, set) => format!("referral {} {}", zone(z), set.records.len()),
+        End::TooLong(_) => "too long".to_owned(),
         End::Elsewhere => "elsewhere".to_owned(),
         End::NotOurs => "not ours".to_owned(),
     };
@@ -126,6 +134,13 @@ fn questions_lead_where_the_zones_say() {
         ("below.child.netcinema.test.", T::A, "referral netcinema.test. 2"),
         ("x.y.child.netcinema.test.", T::A, "referral netcinema.test. 2"),
         ("into.netcinema.test.", T::A, "some.child.netcinema.test. elsewhere"),
+        // Names that are another's (RFC 6672), and the name itself, which is not.
+        ("explicit.old.netcinema.test.", T::A, "explicit.netcinema.test. 192.0.2.9"),
+        ("video.old.netcinema.test.", T::A, "video.netcinema.test. netcinema.kingcdn.test. site 0"),
+        ("old.netcinema.test.", T::A, "nodata netcinema.test."),
+        ("a.b.away.netcinema.test.", T::A, "a.b.example.org. elsewhere"),
+        ("x.away.netcinema.test.", T::CNAME, "x.example.org. elsewhere"),
+        ("key.netcinema.test.", T::A, "referral netcinema.test. 1"),
         // Data.
         ("netcinema.test.", T::TXT, "v=spf1 -all; \"so\"second"),
         ("a\\.dot.netcinema.test.", T::TXT, "A\\"),
@@ -187,6 +202,12 @@ fn the_serial_follows_the_data() {
 fn every_fault_has_its_line_and_remedy() {
     let head = "$TTL 60\n@ SOA ns1 h 1 1 1 1 1\n@ NS ns1\n";
     let cases = [
+        ("d DNAME x.test.\nw.d A 192.0.2.1", "`w.d.x.test.` is below a name with a DNAME"),
+        ("www DS 1 13 2 zz", ":4: bad DS record: `zz` isn't hexadecimal"),
+        ("www TYPE65280 \\# 3 c000", ":4: bad Unknown record: it has 2 octets, not 3"),
+        ("www TYPE65280 192.0.2.1", "isn't a record type that can be served"),
+        ("www CNAME \\# 1 00", ":4: `CNAME` isn't a record type"),
+        ("www TYPE47 \\# 1 00", ":4: `NSEC` isn't a record type"),
         ("www A 192.0.2", ":4: bad A record: `192.0.2` doesn't fit"),
         ("\n\nwww A", ":6: bad A record: 0 fields are too few or too many"),
         ("www A 192.0.2.1 2", ":4: bad A record: 2 fields"),
