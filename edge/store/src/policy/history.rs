@@ -7,7 +7,7 @@
 /// Fingerprints of a bucket; the newest is first, the oldest falls out.
 const WAYS: usize = 8;
 /// Of these, how many are planned to be in use.
-const PLANNED: usize = 6;
+const PLANNED: usize = 7;
 /// The smallest generation.
 const SMALLEST: usize = 1024;
 

@@ -11,8 +11,6 @@ use crate::Id;
 /// Of the bytes asked for, the share that may be written to disk for records that were asked for
 /// only once.
 const WRITTEN_SHARE: f64 = 1.0;
-/// For each record held, so many that were evicted are remembered once or twice over.
-const REMEMBERED: f64 = 1.25;
 
 /// How often was asked for what isn't held any more, and how much may be written to disk. All
 /// tiers of an edge share one. Its lock is taken for what is stored and evicted, never for a hit.
@@ -92,10 +90,7 @@ impl Ledger {
     pub fn note(&self, id: &Id, frequency: u8) {
         if self.eviction == Eviction::Lfu {
             let held = self.held.load(Ordering::Relaxed);
-            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-            #[allow(clippy::cast_sign_loss)]
-            let remembered = (held as f64 * REMEMBERED) as usize;
-            self.history().note(hash(id), frequency, remembered);
+            self.history().note(hash(id), frequency, held);
         }
     }
 

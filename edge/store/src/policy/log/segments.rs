@@ -69,7 +69,7 @@ pub(super) struct Segment {
     pub(super) slots: Vec<u32>,
     /// Bytes of live records.
     pub(super) live: u64,
-    pub(super) worth: Histogram,
+    pub(super) worth: Histogram<u32>,
 }
 
 impl Segments {

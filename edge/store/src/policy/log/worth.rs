@@ -11,10 +11,10 @@ const BIN: u32 = 4;
 /// Bins above the threshold: no value is higher than these reach.
 const BINS: u32 = 256;
 
-/// Bytes by bin above the threshold.
+/// Bytes by bin above the threshold. `T` is as wide as all of them together.
 #[derive(Debug)]
-pub(super) struct Histogram {
-    bytes: Vec<u64>,
+pub(super) struct Histogram<T = u64> {
+    bytes: Vec<T>,
     kept: u64,
 }
 
@@ -72,7 +72,7 @@ impl Threshold {
     }
 }
 
-impl Histogram {
+impl<T: Copy + Default + Into<u64> + TryFrom<u64>> Histogram<T> {
     pub(super) fn new() -> Self {
         let mut new = Self::unallocated();
         new.allocate();
@@ -85,7 +85,7 @@ impl Histogram {
     }
 
     pub(super) fn allocate(&mut self) {
-        self.bytes = vec![0; BINS as usize];
+        self.bytes = vec![T::default(); BINS as usize];
     }
 
     /// Bytes above the threshold.
@@ -97,7 +97,7 @@ impl Histogram {
         if threshold.keeps(value)
             && let Some(bin) = self.bytes.get_mut(place(value / BIN))
         {
-            *bin += u64::from(bytes);
+            *bin = narrow((*bin).into() + u64::from(bytes));
             self.kept += u64::from(bytes);
         }
     }
@@ -106,7 +106,7 @@ impl Histogram {
         if threshold.keeps(value)
             && let Some(bin) = self.bytes.get_mut(place(value / BIN))
         {
-            *bin -= u64::from(bytes);
+            *bin = narrow((*bin).into() - u64::from(bytes));
             self.kept -= u64::from(bytes);
         }
     }
@@ -119,16 +119,21 @@ impl Histogram {
     /// The threshold has risen to `bin`: what is in that bin isn't kept any more.
     pub(super) fn risen(&mut self, bin: u32) {
         if let Some(bytes) = self.bytes.get_mut(place(bin)) {
-            self.kept -= std::mem::take(bytes);
+            self.kept -= std::mem::take(bytes).into();
         }
     }
 
     /// Memory that this takes beside the struct.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.capacity() * size_of::<u64>()
+        self.bytes.capacity() * size_of::<T>()
     }
 }
 
 fn place(bin: u32) -> usize {
     (bin % BINS) as usize
+}
+
+/// The bytes of a segment fit into 32 bits, since its length does.
+fn narrow<T: Default + TryFrom<u64>>(bytes: u64) -> T {
+    T::try_from(bytes).unwrap_or_default()
 }
