@@ -79,6 +79,7 @@ pub(crate) fn resolve<'z>(zones: &'z Zones, question: &Key, rtype: RecordType) -
     Found { aliases, moves, end }
 }
 
+#[allow(clippy::large_enum_variant)] // It lives for a step.
 enum Step<'z> {
     End(End<'z>),
     /// An alias, and the DNAME record from which it follows if it does.
