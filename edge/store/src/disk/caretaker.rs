@@ -42,6 +42,7 @@ impl Caretaker {
 
     /// Goes on until [`Volume::stop_caretaker`] or [`Volume::fail`].
     pub(crate) fn run(&mut self, lock: &Lock) {
+        self.volume.care();
         let mut pass = Stopwatch::start();
         loop {
             if let Err(reason) = self.pass(lock, pass.elapsed()) {

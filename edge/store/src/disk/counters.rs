@@ -44,6 +44,8 @@ counters! {
     bytes_overhead,
     /// Records not stored because the queue was full.
     shed_busy,
+    /// Records not stored because the index had no room for one more.
+    shed_index,
     /// Records not stored because the disk was out.
     shed_out,
     /// Records that weren't what they should be; dropped, never served.

@@ -151,6 +151,9 @@ impl Disk {
         let written = self.run(&volume, &mut writer, &lock);
         self.volume.store(None);
         if let Some(reason) = written.err().map(Arc::new).or_else(|| volume.failure()) {
+            if matches!(*reason, Reason::Forgotten) {
+                self.queue.set_overflown();
+            }
             return Err(reason);
         }
         settle(&volume)?;
@@ -170,6 +173,7 @@ impl Disk {
         };
         let volume = Arc::new(opening.open()?);
         let mut writer = Writer::new(Arc::clone(&volume), self.settings.records_max);
+        writer.replace_lost(&volume.lost)?;
         // What was removed while it was out mustn't be found, not even for a moment.
         writer.apply(self.queue.take_as_removals())?;
         Ok((volume, writer))

@@ -38,7 +38,7 @@ pub(crate) enum Reason {
     /// Too many reads failed.
     #[error("{0} reads failed")]
     ReadErrors(u64),
-    /// More was removed while it was out than can be remembered.
+    /// More was removed than can be remembered or written down.
     #[error("more was removed than can be remembered; starting anew")]
     Forgotten,
     /// A thread of it couldn't be started, or died.

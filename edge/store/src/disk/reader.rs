@@ -105,6 +105,7 @@ impl Readers {
         let payload = place.offset + HEADER_BYTES as u32..place.offset + place.len;
         if large && wanted == Wanted::View {
             if segment.is_verified(place.offset)
+                && is_its_header(volume, &segment, id, place)
                 && segment.is_resident(&*volume.device, payload.clone())
                 && let Some(bytes) = segment.view(payload)
             {
@@ -160,6 +161,16 @@ fn find(volume: &Volume, id: &Id) -> Option<(Place, Arc<Segment>)> {
     let segment = index.segments.get(usize::from(place.segment))?.as_ref()?;
     let complete = place.offset + place.len <= segment.written();
     complete.then(|| (place, Arc::clone(segment)))
+}
+
+/// Whether the header of `id`'s record is in memory and right: so that a record that was verified
+/// isn't taken for another, whatever the index says.
+fn is_its_header(volume: &Volume, segment: &Segment, id: &Id, place: Place) -> bool {
+    let mut header = [0; HEADER_BYTES];
+    let at = Segment::at(place.offset);
+    let read = volume.device.read_ready(&segment.file, &mut header, at);
+    let header = Header::decode(&header, volume.spot(segment, place.offset));
+    matches!(read, Ok(HEADER_BYTES)) && header.is_some_and(|it| it.is_of(*id, place.len))
 }
 
 fn work(jobs: &Mutex<Receiver<Job>>) {

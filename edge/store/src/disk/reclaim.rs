@@ -80,16 +80,15 @@ impl Copying {
             add(&volume.counters.bytes_rewritten, u64::from(to.len));
             let header = Header { sequence, ..old }.encode(spot);
             let payload = Bytes::from(buffer).slice(HEADER_BYTES..);
-            self.stage.add(volume, &target, to.offset, header, vec![payload])?;
+            self.stage.add(volume, &target, to.offset, header, vec![payload], to.len)?;
             self.staged.push(survivor);
         } else {
             // The room is taken: those that read from header to header must come across it.
             let len = to.len - HEADER_BYTES as u32;
             let what = What::Filler;
             let header = Header { what, id: Id([0; 16]), sequence, len, frequency: 0, checksum: 0 };
-            self.stage.add(volume, &target, to.offset, header.encode(spot), Vec::new())?;
+            self.stage.add(volume, &target, to.offset, header.encode(spot), Vec::new(), to.len)?;
             self.stage.flush(volume)?;
-            target.commit(to.offset + to.len);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! The newest snapshot that is whole says what there was; what was written since is replayed from
 //! the segments' ends. Without a snapshot all headers of all segments are replayed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,8 +55,9 @@ struct Found {
 /// The last word on an id in the tails.
 struct Word {
     sequence: u64,
-    /// Its segment, by place in the list of those found, or none for a tombstone.
-    entry: Option<(usize, Entry)>,
+    /// None for a tombstone.
+    entry: Option<Entry>,
+    /// The segment that it is in.
     number: u64,
 }
 
@@ -76,8 +77,8 @@ impl Opening {
         let state = loaded.as_ref().map(|loaded| loaded.head.state);
         if let Some(loaded) = loaded {
             next_sequence = loaded.head.sequence;
-            let marked = loaded.head.marks.iter().map(|mark| mark.number + 1);
-            next_number = marked.fold(next_number, u64::max);
+            next_number = next_number.max(loaded.head.next_number);
+            self.remove_left(&mut found, &loaded)?;
             take(&mut found, loaded);
         }
         let words = self.replay(meta, &mut found)?;
@@ -85,19 +86,25 @@ impl Opening {
 
         let shape = Shape { segments: segments_of(self.size_bytes, meta), ..shape };
         let shape = Shape { segment_bytes: meta.segment_bytes, ..shape };
-        if found.len() > usize::from(shape.segments) {
-            // With two free ones for what comes, as in a log that is at work.
-            self.shrink(&mut found, usize::from(shape.segments) - 2);
-        }
         let mut log = Log::new(shape, self.eviction, Arc::clone(&self.ledger));
         if let Some(state) = state {
             log.restore_state(state);
         }
+        merge(&mut found, &words, &log);
+        let surplus = match found.len() > usize::from(shape.segments) {
+            // With two free ones for what comes, as in a log that is at work.
+            true => shrink(&mut found, usize::from(shape.segments) - 2),
+            false => Vec::new(),
+        };
         let mut marks = Marks::default();
+        let mut lost = Vec::new();
         for (id, word) in &words {
             marks.set(*id, word.number);
+            if surplus.iter().any(|it| it.number == word.number) {
+                lost.push(*id);
+            }
         }
-        let index = fill(log, found, &words);
+        let index = fill(log, found, surplus);
         let (folder, device, seed) = (self.folder, self.device, meta.seed);
         let (counters, queue) = (self.counters, self.queue);
         Ok(Volume::new(Parts {
@@ -108,6 +115,7 @@ impl Opening {
             marks,
             counters,
             queue,
+            lost,
             sequence: next_sequence,
             number: next_number,
             files,
@@ -220,10 +228,25 @@ impl Opening {
         Ok(found)
     }
 
+    /// Removes segments that had been reclaimed already when the snapshot began: what it doesn't
+    /// know of them is dead.
+    fn remove_left(&self, found: &mut Vec<Found>, loaded: &Loaded) -> Result<(), Reason> {
+        let head = &loaded.head;
+        let known: HashSet<u64> = head.marks.iter().map(|mark| mark.number).collect();
+        let is_left = |of: &mut Found| {
+            of.segment.number < head.next_number && !known.contains(&of.segment.number)
+        };
+        for of in found.extract_if(.., is_left) {
+            let path = &of.segment.path;
+            self.device.unlink(path).map_err(Reason::io("remove", path))?;
+        }
+        Ok(())
+    }
+
     /// The last word on each id that the tails speak of.
     fn replay(&self, meta: Meta, found: &mut [Found]) -> Result<HashMap<Id, Word>, Reason> {
         let mut words: HashMap<Id, Word> = HashMap::new();
-        for (at, of) in found.iter_mut().enumerate() {
+        for of in found {
             let number = of.segment.number;
             let visit = |offset: u32, header: &Header| {
                 if words.get(&header.id).is_some_and(|word| word.sequence > header.sequence) {
@@ -233,7 +256,7 @@ impl Opening {
                 let place = Place { segment: 0, offset, len };
                 let entry = Entry { id: header.id, place, frequency: header.frequency, value: 0 };
                 let entry = match header.what {
-                    What::Data(_) => Some((at, entry)),
+                    What::Data(_) => Some(entry),
                     What::Tombstone => None,
                     What::Filler => return,
                 };
@@ -244,26 +267,6 @@ impl Opening {
             of.end = of.end.max(end);
         }
         Ok(words)
-    }
-
-    /// Removes the segments with the least worth, until there are no more than `segments`.
-    fn shrink(&self, found: &mut Vec<Found>, segments: usize) {
-        let worth = |of: &Found| -> u128 {
-            let worth = |it: &Entry| u128::from(it.value) * u128::from(it.place.len);
-            of.entries.iter().map(worth).sum()
-        };
-        let mut by_worth: Vec<(u128, u64)> =
-            found.iter().map(|it| (worth(it), it.segment.number)).collect();
-        by_worth.sort_unstable();
-        let surplus: Vec<u64> =
-            by_worth.iter().take(found.len() - segments).map(|(_, number)| *number).collect();
-        found.retain(|it| {
-            let stays = !surplus.contains(&it.segment.number);
-            if !stays && let Err(error) = self.device.unlink(&it.segment.path) {
-                tracing::warn!(segment = %it.segment.path.display(), %error, "can't remove");
-            }
-            stays
-        });
     }
 }
 
@@ -314,23 +317,40 @@ fn take(found: &mut [Found], loaded: Loaded) {
     }
 }
 
-/// Puts what was found into the log.
-fn fill(mut log: Log, found: Vec<Found>, words: &HashMap<Id, Word>) -> Index {
-    let mut newer: Vec<Vec<Entry>> = found.iter().map(|_| Vec::new()).collect();
+/// Gives each segment the records that the tails have last words on, and takes those away that are
+/// older.
+fn merge(found: &mut [Found], words: &HashMap<Id, Word>, log: &Log) {
+    let mut newer: HashMap<u64, Vec<Entry>> = HashMap::new();
     for word in words.values() {
-        if let Some((at, entry)) = word.entry
-            && let Some(newer) = newer.get_mut(at)
-        {
+        if let Some(entry) = word.entry {
             let value = log.value_of_new(entry.place.len, entry.frequency);
-            newer.push(Entry { value, ..entry });
+            newer.entry(word.number).or_default().push(Entry { value, ..entry });
         }
     }
+    for of in found {
+        of.entries.retain(|entry| !words.contains_key(&entry.id));
+        of.entries.extend(newer.remove(&of.segment.number).unwrap_or_default());
+    }
+}
+
+/// Takes out the segments with the least worth, so that so many are left.
+fn shrink(found: &mut Vec<Found>, segments: usize) -> Vec<Segment> {
+    let worth = |of: &Found| -> u128 {
+        let worth = |it: &Entry| u128::from(it.value) * u128::from(it.place.len);
+        of.entries.iter().map(worth).sum()
+    };
+    found.sort_by_cached_key(|of| std::cmp::Reverse(worth(of)));
+    let surplus = found.split_off(segments.min(found.len()));
+    found.sort_unstable_by_key(|of| of.segment.number);
+    surplus.into_iter().map(|of| of.segment).collect()
+}
+
+/// Puts what was found into the log. The surplus is to be removed.
+fn fill(mut log: Log, found: Vec<Found>, surplus: Vec<Segment>) -> Index {
     let segments = log.shape().segments;
     let mut index = Vec::new();
-    for ((slot, of), newer) in (0..segments).zip(found).zip(newer) {
+    for (slot, of) in (0..segments).zip(found) {
         let Found { segment, mut entries, end, .. } = of;
-        entries.retain(|entry| !words.contains_key(&entry.id));
-        entries.extend(newer);
         entries.iter_mut().for_each(|entry| entry.place.segment = slot);
         let end = end.min(log.shape().segment_bytes);
         log.restore_segment(slot, end, &entries);
@@ -338,7 +358,8 @@ fn fill(mut log: Log, found: Vec<Found>, words: &HashMap<Id, Word>) -> Index {
         index.push(Some(Arc::new(segment)));
     }
     index.resize_with(usize::from(segments), || None);
-    Index { log, segments: index, leaving: 0, doomed: Vec::new() }
+    let doomed: Vec<_> = surplus.into_iter().map(Arc::new).collect();
+    Index { log, segments: index, leaving: doomed.len(), doomed }
 }
 
 /// A number that nobody can guess.

@@ -127,6 +127,9 @@ impl Segment {
         files: &Arc<AtomicUsize>,
     ) -> io::Result<Opened> {
         let file = device.open(&path)?;
+        if file.metadata()?.len() == 0 {
+            return Ok(Opened::Unfinished);
+        }
         let mut bytes = [0; 64];
         if let Err(error) = device::read_exact(device, &file, &mut bytes, 0) {
             let short = error.kind() == io::ErrorKind::UnexpectedEof;

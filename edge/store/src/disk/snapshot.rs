@@ -16,7 +16,7 @@ const MAGIC: &[u8; 8] = b"KCDN-SNP";
 const BLOCK_MAGIC: u32 = u32::from_le_bytes(*b"KBLK");
 
 /// Bytes of a head before its marks.
-pub(crate) const HEAD_BYTES: usize = 72;
+pub(crate) const HEAD_BYTES: usize = 80;
 const MARK_BYTES: usize = 16;
 /// Bytes of a block before its entries.
 pub(crate) const BLOCK_BYTES: usize = 24;
@@ -35,6 +35,8 @@ pub(crate) struct Head {
     pub(crate) seed: u64,
     /// Every record with a higher sequence number lies beyond the marks.
     pub(crate) sequence: u64,
+    /// No segment had this number or a higher one.
+    pub(crate) next_number: u64,
     pub(crate) state: State,
     /// A mark for each segment, in the order of the blocks that follow.
     pub(crate) marks: Vec<Mark>,
@@ -49,6 +51,7 @@ impl Head {
         bytes.extend(marks.to_le_bytes());
         bytes.extend(self.seed.to_le_bytes());
         bytes.extend(self.sequence.to_le_bytes());
+        bytes.extend(self.next_number.to_le_bytes());
         bytes.extend(self.state.threshold.to_le_bytes());
         bytes.extend(self.state.share.to_le_bytes());
         bytes.extend(self.state.clock_bytes.to_le_bytes());
@@ -92,11 +95,12 @@ impl Head {
         Some(Self {
             seed: u64_at(bytes, 16),
             sequence: u64_at(bytes, 24),
+            next_number: u64_at(bytes, 32),
             state: State {
-                threshold: u32_at(bytes, 32),
-                share: u32_at(bytes, 36),
-                clock_bytes: u64_at(bytes, 40),
-                mean_bytes: u32_at(bytes, 48),
+                threshold: u32_at(bytes, 40),
+                share: u32_at(bytes, 44),
+                clock_bytes: u64_at(bytes, 48),
+                mean_bytes: u32_at(bytes, 56),
             },
             marks: marks.map(mark).collect::<Option<_>>()?,
         })
@@ -174,7 +178,7 @@ mod tests {
 
     fn head(marks: Vec<Mark>) -> Head {
         let state = State { threshold: 3, share: 700_000, clock_bytes: 1 << 40, mean_bytes: 1000 };
-        Head { seed: 99, sequence: 12345, state, marks }
+        Head { seed: 99, sequence: 12345, next_number: 9, state, marks }
     }
 
     fn entries(seed: u8, count: u8) -> Vec<Entry> {

@@ -24,7 +24,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Adds a record for `offset` of `segment`. What doesn't adjoin it is written before.
+    /// Adds a record for `offset` of `segment`, which takes `room` there, its unused end included.
+    /// What doesn't adjoin it is written before. After unused room, flush.
     pub(crate) fn add(
         &mut self,
         volume: &Volume,
@@ -32,6 +33,7 @@ impl Stage {
         offset: u32,
         header: [u8; HEADER_BYTES],
         parts: Vec<Bytes>,
+        room: u32,
     ) -> Result<(), Reason> {
         let same = self.segment.as_ref().is_some_and(|it| it.number == segment.number);
         if !same || self.end != offset || self.end - self.start >= FULL_BYTES {
@@ -39,8 +41,7 @@ impl Stage {
             self.segment = Some(Arc::clone(segment));
             (self.start, self.end) = (offset, offset);
         }
-        let len = HEADER_BYTES + parts.iter().map(Bytes::len).sum::<usize>();
-        self.end += u32::try_from(len).unwrap_or(u32::MAX);
+        self.end = offset + room;
         self.records.push((header, parts));
         Ok(())
     }

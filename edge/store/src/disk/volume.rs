@@ -33,6 +33,8 @@ pub(crate) struct Volume {
     pub(crate) segment_bytes: u32,
     index: Mutex<Index>,
     pub(crate) marks: Mutex<Marks>,
+    /// Ids whose last word is in a segment that is doomed from the start.
+    pub(crate) lost: Vec<Id>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) queue: Arc<Queue>,
     /// The next record's.
@@ -57,6 +59,8 @@ pub(crate) struct Volume {
 struct Poke {
     poked: bool,
     stopped: bool,
+    /// There is a caretaker.
+    served: bool,
 }
 
 /// Where the records are.
@@ -117,6 +121,7 @@ pub(crate) struct Parts {
     pub(crate) marks: Marks,
     pub(crate) counters: Arc<Counters>,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) lost: Vec<Id>,
     pub(crate) sequence: u64,
     pub(crate) number: u64,
     pub(crate) files: Arc<AtomicUsize>,
@@ -133,6 +138,7 @@ impl Volume {
             files_max: usize::from(shape.segments) + usize::from(shape.segments / 32).max(2),
             index: Mutex::new(parts.index),
             marks: Mutex::new(parts.marks),
+            lost: parts.lost,
             counters: parts.counters,
             queue: parts.queue,
             sequence: AtomicU64::new(parts.sequence),
@@ -173,24 +179,29 @@ impl Volume {
         let head = Head {
             seed: self.seed,
             sequence: self.sequence.load(Ordering::Relaxed),
+            next_number: self.number.load(Ordering::Relaxed),
             state: index.log.state(),
             marks: segments.iter().map(mark).collect(),
         };
         (head, segments)
     }
 
-    /// Creates the file of the log's segment `slot`.
+    /// Creates the file of the log's segment `slot`. For the writer alone.
     pub(crate) fn open_segment(&self, slot: u16) -> Result<Arc<Segment>, Reason> {
         let folder = self.folder.join("segments");
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let number = self.number.load(Ordering::Relaxed);
         let header = SegmentHeader { seed: self.seed, number, segment_bytes: self.segment_bytes };
         let segment = Segment::create(&*self.device, &folder, header, &self.files)
             .map_err(Reason::io("create a segment in", &folder))?;
         add(&self.counters.bytes_overhead, SEGMENT_HEADER_BYTES as u64);
         let segment = Arc::new(segment);
-        if let Some(place) = self.index().segments.get_mut(usize::from(slot)) {
+        let mut index = self.index();
+        // In one step: to a snapshot, a lower number that has no segment is one that is gone.
+        self.number.store(number + 1, Ordering::Relaxed);
+        if let Some(place) = index.segments.get_mut(usize::from(slot)) {
             *place = Some(Arc::clone(&segment));
         }
+        drop(index);
         Ok(segment)
     }
 
@@ -279,6 +290,16 @@ impl Volume {
     pub(crate) fn poke(&self) {
         self.poke.0.lock().unwrap_or_else(PoisonError::into_inner).poked = true;
         self.poke.1.notify_all();
+    }
+
+    /// Whether somebody removes what is reclaimed.
+    pub(crate) fn is_cared_for(&self) -> bool {
+        self.poke.0.lock().unwrap_or_else(PoisonError::into_inner).served
+    }
+
+    /// From now on somebody does.
+    pub(crate) fn care(&self) {
+        self.poke.0.lock().unwrap_or_else(PoisonError::into_inner).served = true;
     }
 
     /// Ends the caretaker.

@@ -98,7 +98,10 @@ impl Writer {
             OpKind::Remove => Word::Tombstone,
         };
         let queue = Arc::clone(&self.volume.queue);
-        self.write(op.id, word, |_| queue.is_latest(op))
+        // A removal is written whatever comes after it: the index has forgotten already that there
+        // was something to remove.
+        let is_removal = matches!(word, Word::Tombstone);
+        self.write(op.id, word, &|_| is_removal || queue.is_latest(op))
     }
 
     /// Appends a word on `id`, unless it isn't wanted any more.
@@ -106,15 +109,16 @@ impl Writer {
         &mut self,
         id: Id,
         word: Word,
-        still_wanted: impl Fn(&Index) -> bool,
+        still_wanted: &dyn Fn(&Index) -> bool,
     ) -> Result<u64, Reason> {
         let (len, frequency) = match &word {
             Word::Data { len, frequency, .. } => (HEADER_BYTES as u32 + len, *frequency),
             Word::Tombstone => (HEADER_BYTES as u32, 0),
         };
         let is_data = matches!(word, Word::Data { .. });
-        // A reclaim makes room for all that a segment holds; when a few of them don't, none will.
-        for _ in 0..4 {
+        // Each reclaim frees a segment and takes at most one for what survives, 0.6 of it.
+        let attempts = 8 + self.volume.index().log.shape().segments;
+        for _ in 0..attempts {
             let mut index = self.volume.index();
             if !still_wanted(&index) {
                 return Ok(0);
@@ -122,7 +126,12 @@ impl Writer {
             if is_data && index.log.len() >= self.records_max {
                 drop(index);
                 self.make_room()?;
-                continue;
+                if self.volume.index().log.len() < self.records_max {
+                    continue;
+                }
+                // All is in segments that are being written: nothing can go yet.
+                count(&self.volume.counters.shed_index);
+                return self.write(id, Word::Tombstone, &|index| index.may_come_back(&id));
             }
             let older = index.log.peek(&id).is_some();
             let placed = index.log.append(&id, len, frequency);
@@ -143,9 +152,8 @@ impl Writer {
                 }
             }
         }
-        // Not stored: then nothing older may be found instead.
-        self.volume.index().log.remove(&id);
-        Ok(0)
+        // It can't be stored, nor can it be said that it isn't.
+        Err(Reason::Forgotten)
     }
 
     /// Writes a word to its place, in time.
@@ -192,7 +200,7 @@ impl Writer {
                 self.volume.poke();
             }
         }
-        self.stage.add(&self.volume, &segment, offset, header, parts)
+        self.stage.add(&self.volume, &segment, offset, header, parts, placement.place.len)
     }
 
     /// Ends a reclaim, the one under way or a new one.
@@ -211,20 +219,25 @@ impl Writer {
             return Ok(());
         }
         let Some(copying) = self.copying.take() else { return Ok(()) };
-        let lost = copying.end(&self.volume);
-        // These were the last word on their ids: without it an older one might be believed.
-        for id in lost {
-            self.write(id, Word::Tombstone, |index| index.log.peek(&id).is_none())?;
-        }
-        self.stage.flush(&self.volume)?;
+        self.replace_lost(&copying.end(&self.volume))?;
         copying.retire(&self.volume);
         Ok(())
+    }
+
+    /// The last words on these ids go with their segments: without them older ones might be
+    /// believed.
+    pub(crate) fn replace_lost(&mut self, lost: &[Id]) -> Result<(), Reason> {
+        for id in lost {
+            self.write(*id, Word::Tombstone, &|index| index.log.peek(id).is_none())?;
+        }
+        self.stage.flush(&self.volume)
     }
 
     /// A removed segment takes room until nobody reads it any more: no new one before.
     fn wait_for_readers(&self) {
         let volume = &self.volume;
-        while volume.files.load(Ordering::Relaxed) >= volume.files_max
+        while volume.is_cared_for()
+            && volume.files.load(Ordering::Relaxed) >= volume.files_max
             && !volume.has_failed()
             && !volume.queue.is_closed()
         {
