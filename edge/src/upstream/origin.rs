@@ -163,6 +163,8 @@ impl Origin {
         let io = TokioIo::new(StallLimited::new(stream, self.settings.idle_timeout));
         let (sender, connection) = http1::Builder::new()
             .max_header_size(ANSWER_HEAD_MAX_BYTES)
+            // hyper's own limit is three times as much, for each connection to an origin.
+            .max_buf_size(ANSWER_HEAD_MAX_BYTES)
             .handshake(io)
             .await
             .map_err(|_error| FetchError::Protocol)?;
