@@ -13,6 +13,8 @@ mod dnssec;
 mod encode;
 mod explain;
 mod fleet;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod geo;
 mod health;
 mod hickory;
@@ -29,6 +31,10 @@ pub mod steering;
 mod testing;
 mod world;
 mod zone;
+
+// The fuzzers' entries are compiled into the tests as well.
+#[cfg(test)]
+extern crate self as kingcdn_dns;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};

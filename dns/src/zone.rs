@@ -18,6 +18,8 @@ use hickory_proto::rr::{Name, Record, RecordType};
 
 pub use error::{Fault, ZoneError};
 pub(crate) use load::load;
+#[cfg(any(test, fuzzing))]
+pub(crate) use load::load_text;
 pub(crate) use resolve::{End, Found, resolve};
 
 use crate::dnssec::Signer;

@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use hickory_proto::op::Message;
-use hickory_proto::rr::Record;
 use kingcdn_config::HealthCheck;
 use proptest::prelude::*;
 
-use crate::decode::{Silence, decode};
-use crate::encode::limit;
+use crate::fuzzing::{both, same};
 use crate::health::CheckError;
 use crate::journey::tests::harness::Server;
 use crate::record::Transport;
@@ -155,52 +152,6 @@ fn servers() -> [Server; 3] {
     [plain, mixed, signed]
 }
 
-/// Both answers to a packet: made ahead, if it is, and on demand.
-fn both(
-    server: &Server,
-    packet: &[u8],
-    from: IpAddr,
-    transport: Transport,
-) -> Result<(Option<Vec<u8>>, Vec<u8>), Silence> {
-    let mut tally = server.journey.tally();
-    let turn = server.journey.turn(transport, &mut tally);
-    let query = turn.read(packet, from)?;
-    let (mut ready, mut whole) = (Vec::new(), Vec::new());
-    let outcome = turn.ready(&query, from, &mut ready);
-    turn.whole(&query, from, &mut whole);
-    assert!(whole.len() <= limit(transport, query.edns.as_ref()));
-    assert!(ready.len() <= limit(transport, query.edns.as_ref()));
-    assert_eq!(outcome.is_none(), ready.is_empty());
-    Ok((outcome.map(|_| ready), whole))
-}
-
-/// Everything in a message, owners in lower case, and with each record its TTL, which hickory's
-/// comparison of records passes over.
-fn read(octets: &[u8]) -> (Message, [Vec<(Record, u32)>; 3]) {
-    let mut message = Message::from_vec(octets).unwrap();
-    let take = |records: &mut Vec<Record>| {
-        let with_ttl = |mut record: Record| {
-            record.name = record.name.to_lowercase();
-            let ttl = record.ttl;
-            (record, ttl)
-        };
-        std::mem::take(records).into_iter().map(with_ttl).collect()
-    };
-    let sections = [
-        take(&mut message.answers),
-        take(&mut message.authorities),
-        take(&mut message.additionals),
-    ];
-    (message, sections)
-}
-
-fn same(packet: &[u8], ready: &[u8], whole: &[u8]) {
-    assert_eq!(read(ready), read(whole), "{packet:x?}");
-    // Beside the names in records, which point more or less often: to the octet.
-    let question = 12 + decode(packet).unwrap().octets.len();
-    assert_eq!(ready[..question], whole[..question]);
-}
-
 thread_local! {
     static SERVERS: [Server; 3] = servers();
 }
@@ -213,7 +164,7 @@ proptest! {
         let transport = if tcp { Transport::Tcp } else { Transport::Udp };
         let packet = asked.packet();
         SERVERS.with(|servers| {
-            let (ready, whole) = both(&servers[which], &packet, asked.from, transport).unwrap();
+            let (ready, whole) = both(&servers[which].journey, &packet, asked.from, transport).unwrap();
             if let Some(ready) = ready {
                 same(&packet, &ready, &whole);
             }
@@ -236,7 +187,7 @@ proptest! {
         packet.extend(tail);
         SERVERS.with(|servers| {
             for server in servers {
-                if let Ok((Some(ready), whole)) = both(server, &packet, asked.from, Transport::Udp) {
+                if let Ok((Some(ready), whole)) = both(&server.journey, &packet, asked.from, Transport::Udp) {
                     same(&packet, &ready, &whole);
                 }
             }
@@ -253,7 +204,7 @@ fn the_usual_stands_ready() {
         let (capitals, edns) = (0, Some((1232, 0, 0, Vec::new())));
         let from = "192.0.2.1".parse().unwrap();
         let packet = Asked { name, capitals, rtype, header, edns, from }.packet();
-        both(&server, &packet, from, Transport::Udp).unwrap().0.is_some()
+        both(&server.journey, &packet, from, Transport::Udp).unwrap().0.is_some()
     };
     let cases = [
         ("netcinema.kingcdn.test", &[1, 28, 65, 16, 6][..], &[255, 43][..]),

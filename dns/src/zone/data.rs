@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, NULL, PTR, SOA, SRV, TXT};
-use hickory_proto::rr::{Name, RData, RecordType};
-use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
 
 use super::error::Fault;
 use super::lexer::unescape;
@@ -77,7 +77,7 @@ pub(super) fn read(rtype: RecordType, tokens: &[&str], origin: &Name) -> Result<
         (RecordType::DNAME, [target]) => raw(rtype, wire(&name(target)?)),
         _ => other(rtype, tokens, origin)?,
     };
-    encodable(rtype, &data)?;
+    readable(rtype, &data)?;
     Ok(data)
 }
 
@@ -163,10 +163,17 @@ fn other(rtype: RecordType, tokens: &[&str], origin: &Name) -> Result<RData, Fau
     RData::try_from_str(rtype, &text).map_err(|error| bad(rtype, error.to_string()))
 }
 
-/// Finds what hickory reads but can't send, such as a string of more than 255 octets.
-fn encodable(rtype: RecordType, data: &RData) -> Result<(), Fault> {
+/// Finds what hickory takes but can't send, such as a string of more than 255 octets, and what
+/// clients couldn't read: data in octets that isn't the type's, the tag of a CAA record with signs
+/// in it (RFC 8659 section 4.1).
+fn readable(rtype: RecordType, data: &RData) -> Result<(), Fault> {
     let mut octets = Vec::new();
-    data.emit(&mut BinEncoder::new(&mut octets)).map_err(|error| bad(rtype, error.to_string()))
+    let record = Record::from_rdata(Name::root(), 0, data.clone());
+    let written = record.emit(&mut BinEncoder::new(&mut octets));
+    written.map_err(|error| bad(rtype, error.to_string()))?;
+    let mut decoder = BinDecoder::new(&octets);
+    Record::read(&mut decoder).map_err(|error| bad(rtype, error.to_string()))?;
+    Ok(())
 }
 
 fn value<T: FromStr>(rtype: RecordType, text: &str) -> Result<T, Fault> {

@@ -7,6 +7,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use kingcdn_config::{Cdn, Config, Dns};
 
 use super::error::{Fault, ZoneError};
+use super::master::Sourced;
 use super::{Zone, Zones, master, own};
 use crate::dnssec::{Signer, keys};
 use crate::name::Key;
@@ -48,20 +49,37 @@ fn read(apex: &str, file: &Path) -> Result<(Key, Zone), ZoneError> {
     let bad_name = || Fault::Name { name: apex.to_owned(), reason: "it is too long".to_owned() };
     let name = absolute(apex).ok_or_else(bad_name).map_err(whole)?;
     let records = master::read(file, &name)?;
+    build(&name, records, file)
+}
+
+/// The zone that a file's text makes by itself.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn load_text(apex: &Name, text: &str) -> Result<Zones, ZoneError> {
+    let file = Path::new("");
+    let (key, zone) = build(apex, master::read_text(text, apex)?, file)?;
+    let mut zones = Zones::default();
+    zones.insert(&key, zone);
+    Ok(zones)
+}
+
+/// The zone of these records.
+fn build(name: &Name, records: Vec<Sourced>, file: &Path) -> Result<(Key, Zone), ZoneError> {
+    let whole = |fault| at(file, None, fault);
+    let too_long = || Fault::Name { name: name.to_ascii(), reason: "it is too long".to_owned() };
     let mut soa = None;
     for sourced in &records {
         if sourced.record.record_type() != RecordType::SOA {
             continue;
         }
-        if soa.is_some() || sourced.record.name != name {
+        if soa.is_some() || sourced.record.name != *name {
             return Err(at(&sourced.file, Some(sourced.line), Fault::StraySoa));
         }
         soa = Some(&sourced.record);
     }
     let soa = soa.ok_or(Fault::NoSoa).map_err(whole)?;
-    let (key, mut zone) = zone(&name, soa).ok_or_else(bad_name).map_err(whole)?;
+    let (key, mut zone) = zone(name, soa).ok_or_else(too_long).map_err(whole)?;
     for sourced in records {
-        add_record(&mut zone, &name, sourced.record)
+        add_record(&mut zone, name, sourced.record)
             .map_err(|fault| at(&sourced.file, Some(sourced.line), fault))?;
     }
     if let Some(name) = below_moved(&zone) {

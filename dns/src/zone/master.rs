@@ -37,6 +37,14 @@ pub(super) fn read(file: &Path, apex: &Name) -> Result<Vec<Sourced>, ZoneError> 
     Ok(reader.records)
 }
 
+/// Every record of a file's text, which can't include others.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_text(text: &str, apex: &Name) -> Result<Vec<Sourced>, ZoneError> {
+    let mut reader = Reader { ttl: None, last_ttl: None, records: Vec::new() };
+    reader.text(Path::new(""), text, apex.clone(), INCLUDE_DEPTH)?;
+    Ok(reader.records)
+}
+
 #[derive(Debug)]
 struct Reader {
     /// From `$TTL` (RFC 2308 section 4).
@@ -47,10 +55,20 @@ struct Reader {
 }
 
 impl Reader {
-    fn file(&mut self, file: &Path, mut origin: Name, depth: usize) -> Result<(), ZoneError> {
+    fn file(&mut self, file: &Path, origin: Name, depth: usize) -> Result<(), ZoneError> {
+        let error = |fault| ZoneError { file: file.to_owned(), line: None, fault };
+        self.text(file, &text(file).map_err(error)?, origin, depth)
+    }
+
+    fn text(
+        &mut self,
+        file: &Path,
+        text: &str,
+        mut origin: Name,
+        depth: usize,
+    ) -> Result<(), ZoneError> {
         let error = |line, fault| ZoneError { file: file.to_owned(), line, fault };
-        let text = text(file).map_err(|fault| error(None, fault))?;
-        let entries = entries(&text).map_err(|(line, fault)| error(Some(line), fault))?;
+        let entries = entries(text).map_err(|(line, fault)| error(Some(line), fault))?;
         let mut owner = None;
         for entry in entries {
             let line = entry.line;
@@ -131,8 +149,12 @@ impl Reader {
 
 fn text(file: &Path) -> Result<String, Fault> {
     let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
-    let size = std::fs::metadata(file).map_err(unreadable)?.len();
-    if size > FILE_MIB << 20 {
+    let metadata = std::fs::metadata(file).map_err(unreadable)?;
+    // A device has no end, whatever its size says.
+    if !metadata.is_file() {
+        return Err(Fault::Unreadable("it isn't a file".to_owned()));
+    }
+    if metadata.len() > FILE_MIB << 20 {
         return Err(Fault::TooLarge(FILE_MIB));
     }
     std::fs::read_to_string(file).map_err(unreadable)

@@ -208,6 +208,8 @@ fn every_fault_has_its_line_and_remedy() {
         ("www TYPE65280 192.0.2.1", "isn't a record type that can be served"),
         ("www CNAME \\# 1 00", ":4: `CNAME` isn't a record type"),
         ("www TYPE47 \\# 1 00", ":4: `NSEC` isn't a record type"),
+        ("www A \\# 3 c00002", ":4: bad A record"),
+        ("www CAA 0 iss=e \"ca.example\"", ":4: bad CAA record"),
         ("www A 192.0.2", ":4: bad A record: `192.0.2` doesn't fit"),
         ("\n\nwww A", ":6: bad A record: 0 fields are too few or too many"),
         ("www A 192.0.2.1 2", ":4: bad A record: 2 fields"),
