@@ -20,6 +20,11 @@ const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 const ANSWER: [(HeaderName, &str); 2] =
     [(ETAG, "\"a\""), (LAST_MODIFIED, "Tue, 14 Nov 2023 21:13:20 GMT")];
 
+/// What lies on a disk, each as whatever it says to be.
+pub(crate) fn disk(data: &[u8]) {
+    kingcdn_store::disk::fuzz::decode(data);
+}
+
 /// The first line is what a client says, the others are what the origin does.
 pub(crate) fn cache_control(data: &[u8]) {
     control(data, &CACHE_CONTROL);

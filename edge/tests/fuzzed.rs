@@ -80,4 +80,4 @@ macro_rules! entries {
     )*};
 }
 
-entries!(cache_control, cdn_cache_control, vary, range, date, content_range);
+entries!(cache_control, cdn_cache_control, vary, range, date, content_range, disk);

@@ -22,6 +22,8 @@ mod device;
 mod disk;
 mod disks;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod lock;
 mod meta;
 mod queue;

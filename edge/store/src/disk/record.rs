@@ -137,7 +137,7 @@ pub(crate) fn verified(record: &[u8], spot: Spot, id: Id) -> Option<&[u8]> {
     right.then_some(payload)
 }
 
-fn own_checksum(bytes: &[u8; HEADER_BYTES], spot: Spot) -> u64 {
+pub(super) fn own_checksum(bytes: &[u8; HEADER_BYTES], spot: Spot) -> u64 {
     let mut input = [0; 56 + 12];
     input[..56].copy_from_slice(&bytes[..56]);
     input[56..64].copy_from_slice(&spot.segment.to_le_bytes());
