@@ -3,6 +3,7 @@
 //! All branching is here; what is decided and why is in [`crate::caching`].
 
 mod asked;
+mod joined;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use hyper::body::Incoming;
 use kingcdn_config::clock::{Stopwatch, Timestamp};
 use kingcdn_config::status::HEALTH_PATH;
 
+use self::joined::Before;
 use crate::admission::{self, Refusal};
 use crate::answer::{
     Answer, arriving, confirmed, failed, from_store, health, only_if_cached, options, passed_on,
@@ -23,10 +25,9 @@ use crate::answer::{
 };
 use crate::cache_status::Cache;
 use crate::caching::{self, ClientControl, Decision, Forward, Held, Terms, Trouble, invalidation};
-use crate::collapse::Join;
 use crate::deliver;
-use crate::fetch::{self, Fetch};
-use crate::fill::{Fill, Head, Outcome, Reader};
+use crate::fetch;
+use crate::fill::{Head, Outcome, Reader};
 use crate::forward::{self, LastHop};
 use crate::interim;
 use crate::key::Key;
@@ -226,10 +227,10 @@ impl Visit {
             let (sender, interims) = interim::channel(parts.version).unzip();
             fetch.interims = sender;
             let in_slices = fetch.place.is_some();
-            let may_have_come = matches!(held, Lookup::Nothing) && !lacking;
             let alone_now = alone || round >= ROUNDS_MAX;
-            let (reader, own) = self.join(request, fetch, (alone_now, may_have_come), now);
             let held = held.object();
+            let seen = if lacking { Before::Part } else { Before::Object(held.as_ref()) };
+            let (reader, own) = self.join(request, fetch, (alone_now, seen), now);
             let Some(reader) = reader else { continue };
             let outcome = self.client.interims.meanwhile(interims, reader.outcome()).await;
             match self.follow(request, held, why, (reader, outcome), (own, in_slices)) {
@@ -254,43 +255,6 @@ impl Visit {
             return caching::decide(request, held, ClientControl::Ignore, now);
         }
         decision
-    }
-
-    /// Leads a fetch or joins one. No reader: the one to join was too far on. `own`: it is this
-    /// request's fetch.
-    fn join(
-        &self,
-        request: caching::Request<'_>,
-        fetch: Fetch,
-        (alone, may_have_come): (bool, bool),
-        now: Timestamp,
-    ) -> (Option<Reader>, bool) {
-        // What wants a part has no use for the whole, nor the other way round.
-        let alone = alone || (fetch.range.is_some() && fetch.place.is_none());
-        let join = match alone {
-            true => Join::Alone,
-            false => self.node.collapse.join(&self.key, fetch.place, now),
-        };
-        match join {
-            Join::Lead(lead) => {
-                // Another one's fetch may have ended since this request looked.
-                let come = may_have_come.then(|| self.node.store.lookup(&self.key, request));
-                if let Some(Lookup::Found(object)) = come {
-                    lead.fill().announce(Outcome::Validated(object));
-                    return (None, false);
-                }
-                let reader = lead.fill().read().ok();
-                fetch::start(&self.node, lead, fetch);
-                (reader, true)
-            }
-            Join::Follow(fill) => (fill.read().ok(), false),
-            Join::Alone => {
-                let fill = Arc::<Fill>::default();
-                let reader = fill.read().ok();
-                fetch::start_alone(&self.node, fill, fetch);
-                (reader, true)
-            }
-        }
     }
 
     /// Takes the answer of a fill whose head is there, if it is for this request.

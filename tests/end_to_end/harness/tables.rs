@@ -32,6 +32,7 @@ pub(crate) fn dns(listen: SocketAddr, admin: SocketAddr) -> String {
     format!(
         "[cdn]\nzone = \"kingcdn.test\"\ncontact = \"hostmaster@kingcdn.test\"\n\
          [dns]\nlisten = [\"{listen}\"]\nadmin = \"{admin}\"\nttl = \"1s\"\n\
+         [dns.limits]\nrate = 0\n\
          [[dns.nameserver]]\nname = \"ns1\"\naddresses = [\"{}\"]\n",
         listen.ip()
     )
