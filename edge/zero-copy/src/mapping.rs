@@ -29,8 +29,9 @@ impl Mapping {
     /// Maps the first `len_bytes` bytes of `file`, whose space on disk is allocated: writing to a
     /// mapped hole on a full disk, and reading one, can end the process.
     ///
-    /// The caller promises that the file is nobody else's, and that it is neither truncated nor
-    /// punched while the mapping or any [`Bytes`] of it live. It may be unlinked. What comes to it
+    /// The caller promises that the file is nobody else's, that it isn't truncated while the mapping
+    /// or any [`Bytes`] of it live, and that it is never punched but where no bytes were handed out
+    /// and none will be. It may be unlinked. What comes to it
     /// later is seen.
     ///
     /// # Errors

@@ -29,9 +29,15 @@ pub(crate) trait Device: Send + Sync + 'static {
         }
     }
 
-    /// An existing file, for reading.
+    /// An existing file.
     fn open(&self, path: &Path) -> io::Result<File> {
-        File::open(path)
+        OpenOptions::new().read(true).write(true).open(path)
+    }
+
+    /// Gives a part of a file back to the disk; the file stays as long as it is.
+    fn release(&self, file: &File, at: u64, len: u64) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        Ok(rustix::fs::fallocate(file, flags, at, len)?)
     }
 
     /// Writes some of `parts` at `at`; how many bytes.

@@ -20,7 +20,6 @@ use super::lock::Lock;
 use super::queue::Queue;
 use super::reader::{Found, Readers, Wanted};
 use super::recovery::Opening;
-use super::segment::SEGMENT_HEADER_BYTES;
 use super::snapshot_file;
 use super::status::{DiskStatus, State};
 use super::volume::Volume;
@@ -47,6 +46,8 @@ struct Condition {
     reason: Option<(&'static str, String)>,
     /// It is to be closed.
     closing: bool,
+    /// It is to be tried again now.
+    retrying: bool,
 }
 
 impl Disk {
@@ -56,7 +57,8 @@ impl Disk {
         settings: Settings,
         device: Arc<dyn Device>,
     ) -> (Arc<Self>, Option<JoinHandle<()>>) {
-        let condition = Condition { state: State::Starting, reason: None, closing: false };
+        let condition =
+            Condition { state: State::Starting, reason: None, closing: false, retrying: false };
         let disk = Arc::new(Self {
             queue: Arc::new(Queue::new(settings.queue_bytes)),
             options,
@@ -117,9 +119,19 @@ impl Disk {
 
     /// Waits to try again. False when it is to be closed.
     fn pause(&self, pause: Duration) -> bool {
-        let condition = self.condition();
-        let waited = self.changed.wait_timeout_while(condition, pause, |it| !it.closing);
-        !waited.unwrap_or_else(PoisonError::into_inner).0.closing
+        let waiting = |it: &mut Condition| !it.closing && !it.retrying;
+        let waited = self.changed.wait_timeout_while(self.condition(), pause, waiting);
+        let mut condition = waited.unwrap_or_else(PoisonError::into_inner).0;
+        condition.retrying = false;
+        !condition.closing
+    }
+
+    /// Tries it again now, if it is out.
+    pub(crate) fn retry(&self) {
+        let mut condition = self.condition();
+        condition.retrying = condition.state == State::Out;
+        drop(condition);
+        self.changed.notify_all();
     }
 
     /// Opens it, and uses it until it fails or is closed.
@@ -275,9 +287,8 @@ impl Disk {
             counts: self.counters.read(),
         };
         if let Some(volume) = self.volume.load_full() {
-            let each = SEGMENT_HEADER_BYTES as u64 + u64::from(volume.segment_bytes);
-            let files = volume.files.load(Ordering::Relaxed) as u64;
-            status.used_bytes = files * each + 2 * volume.snapshot_bytes.load(Ordering::Relaxed);
+            let snapshots = 2 * volume.snapshot_bytes.load(Ordering::Relaxed);
+            status.used_bytes = volume.space.load(Ordering::Relaxed) + snapshots;
             let index = volume.index();
             (status.live_bytes, status.records) = (index.log.live_bytes(), index.log.len() as u64);
         }

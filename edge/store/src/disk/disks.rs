@@ -162,6 +162,11 @@ impl Disks {
         self.disks.iter().map(|seat| seat.disk.status()).collect()
     }
 
+    /// Tries disks that are out again now: somebody did something about them.
+    pub fn retry(&self) {
+        self.disks.iter().for_each(|seat| seat.disk.retry());
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.disks.is_empty()

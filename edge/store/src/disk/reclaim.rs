@@ -19,6 +19,8 @@ pub(crate) struct Copying {
     victim: u16,
     segment: Arc<Segment>,
     left: VecDeque<Survivor>,
+    /// Gets no more survivors once these are copied.
+    closed: Option<u16>,
     stage: Stage,
     /// In the stage, not written yet.
     staged: Vec<Survivor>,
@@ -42,7 +44,14 @@ impl Copying {
             return Ok(None);
         };
         let (stage, staged) = (Stage::default(), Vec::new());
-        Ok(Some(Self { victim, segment, left: reclaim.survivors.into(), stage, staged }))
+        Ok(Some(Self {
+            victim,
+            segment,
+            left: reclaim.survivors.into(),
+            closed: reclaim.closed,
+            stage,
+            staged,
+        }))
     }
 
     /// Copies about `bytes`. True when nothing is left.
@@ -96,6 +105,9 @@ impl Copying {
     /// Frees the segment. Gives the ids of which it held the last word that a start has to know,
     /// if that word is lost with it.
     pub(crate) fn end(&self, volume: &Volume) -> Vec<Id> {
+        if let Some(closed) = self.closed {
+            volume.close_segment(closed);
+        }
         let mut lost = Vec::new();
         let mut index = volume.index();
         let mut marks = volume.marks();

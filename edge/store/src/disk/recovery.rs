@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::AtomicU64;
 
 use super::counters::{Counters, count};
 use super::device::Device;
@@ -68,8 +68,8 @@ impl Opening {
         let segments = self.folder.join("segments");
         let meta = self.meta(shape)?;
         fs::create_dir_all(&segments).map_err(Reason::io("create", &segments))?;
-        let files = Arc::new(AtomicUsize::new(0));
-        let mut found = self.find(&segments, meta, &files)?;
+        let space = Arc::new(AtomicU64::new(0));
+        let mut found = self.find(&segments, meta, &space)?;
         let loaded = snapshot_file::load(&*self.device, &self.folder, meta.seed, &self.counters)?;
         let last_number = found.iter().map(|it| it.segment.number).max();
         let mut next_number = last_number.map_or(1, |it| it + 1);
@@ -84,18 +84,13 @@ impl Opening {
         let words = self.replay(meta, &mut found)?;
         next_sequence = words.values().fold(next_sequence, |it, word| it.max(word.sequence + 1));
 
-        let shape = Shape { segments: segments_of(self.size_bytes, meta), ..shape };
-        let shape = Shape { segment_bytes: meta.segment_bytes, ..shape };
+        let shape = shape_of(self.size_bytes, meta);
         let mut log = Log::new(shape, self.eviction, Arc::clone(&self.ledger));
         if let Some(state) = state {
             log.restore_state(state);
         }
         merge(&mut found, &words, &log);
-        let surplus = match found.len() > usize::from(shape.segments) {
-            // With two free ones for what comes, as in a log that is at work.
-            true => shrink(&mut found, usize::from(shape.segments) - 2),
-            false => Vec::new(),
-        };
+        let surplus = shrink(&mut found, shape);
         let mut marks = Marks::default();
         let mut lost = Vec::new();
         for (id, word) in &words {
@@ -104,7 +99,7 @@ impl Opening {
                 lost.push(*id);
             }
         }
-        let index = fill(log, found, surplus);
+        let index = fill(log, &*self.device, found, surplus);
         let (folder, device, seed) = (self.folder, self.device, meta.seed);
         let (counters, queue) = (self.counters, self.queue);
         Ok(Volume::new(Parts {
@@ -118,7 +113,8 @@ impl Opening {
             lost,
             sequence: next_sequence,
             number: next_number,
-            files,
+            space,
+            space_max: self.size_bytes,
         }))
     }
 
@@ -139,15 +135,15 @@ impl Opening {
             // Every segment says the same.
             Some(Decoded::Bad) | None => self.meta_of_segments()?,
         };
+        let fresh = || Meta { seed: random(), segment_bytes: shape.segment_bytes };
         let fits = |meta: &Meta| {
-            u64::from(segments_of(self.size_bytes, *meta))
-                >= SEGMENTS_LEAST.min(shape.segments.into())
+            segments_of(self.size_bytes, *meta)
+                >= SEGMENTS_LEAST.min(segments_of(self.size_bytes, fresh()))
         };
         let kept = meta.filter(|meta| !self.discard && fits(meta));
         if kept.is_none() {
             self.discard_all()?;
         }
-        let fresh = || Meta { seed: random(), segment_bytes: shape.segment_bytes };
         let meta = kept.unwrap_or_else(fresh);
         if decoded != Some(Decoded::Right(meta)) {
             snapshot_file::replace(&*self.device, &self.folder, "meta", &meta.encode())
@@ -159,9 +155,9 @@ impl Opening {
     /// What most segments say.
     fn meta_of_segments(&self) -> Result<Option<Meta>, Reason> {
         let mut votes: HashMap<(u64, u32), usize> = HashMap::new();
-        let files = Arc::default();
+        let space = Arc::default();
         for path in segment_paths(&self.folder.join("segments"))? {
-            if let Ok(Opened::Right(_, header)) = Segment::open(&*self.device, path, &files) {
+            if let Ok(Opened::Right(_, header)) = Segment::open(&*self.device, path, &space) {
                 *votes.entry((header.seed, header.segment_bytes)).or_default() += 1;
             }
         }
@@ -207,11 +203,11 @@ impl Opening {
         &self,
         folder: &Path,
         meta: Meta,
-        files: &Arc<AtomicUsize>,
+        space: &Arc<AtomicU64>,
     ) -> Result<Vec<Found>, Reason> {
         let mut found = Vec::new();
         for path in segment_paths(folder)? {
-            let opened = Segment::open(&*self.device, path.clone(), files)
+            let opened = Segment::open(&*self.device, path.clone(), space)
                 .map_err(Reason::io("open", &path))?;
             if let Opened::Right(segment, header) = opened {
                 if header.seed == meta.seed && header.segment_bytes == meta.segment_bytes {
@@ -290,17 +286,26 @@ fn segment_paths(folder: &Path) -> Result<Vec<PathBuf>, Reason> {
 
 /// What a new store of this size would look like.
 fn wanted_shape(size_bytes: u64) -> Result<Shape, Reason> {
-    let usable = size_bytes - size_bytes / SPARE_SHARE;
-    let shape = Shape::of(usable).map_err(|_| Reason::TooSmall { size_bytes })?;
-    let headers = u64::from(shape.segments) * SEGMENT_HEADER_BYTES as u64;
-    Shape::of(usable.saturating_sub(headers)).map_err(|_| Reason::TooSmall { size_bytes })
+    Shape::of(usable(size_bytes)).map_err(|_| Reason::TooSmall { size_bytes })
 }
 
-/// How many segments of an existing store fit.
-fn segments_of(size_bytes: u64, meta: Meta) -> u16 {
-    let usable = size_bytes - size_bytes / SPARE_SHARE;
-    let each = SEGMENT_HEADER_BYTES as u64 + u64::from(meta.segment_bytes);
-    u16::try_from(usable / each).unwrap_or(u16::MAX)
+/// Bytes for segments, without those that are kept for segments that somebody still reads.
+fn usable(size_bytes: u64) -> u64 {
+    size_bytes - size_bytes / SPARE_SHARE
+}
+
+/// How many full segments of an existing store fit.
+fn segments_of(size_bytes: u64, meta: Meta) -> u64 {
+    usable(size_bytes) / (SEGMENT_HEADER_BYTES as u64 + u64::from(meta.segment_bytes))
+}
+
+/// An existing store's, for this size. Closed segments take only what is in them, so there may be
+/// more of them than full ones fit.
+fn shape_of(size_bytes: u64, meta: Meta) -> Shape {
+    let segments = u16::try_from(2 * segments_of(size_bytes, meta)).unwrap_or(u16::MAX);
+    let headers = u64::from(segments) * SEGMENT_HEADER_BYTES as u64;
+    let capacity_bytes = usable(size_bytes).saturating_sub(headers);
+    Shape { segments, segment_bytes: meta.segment_bytes, capacity_bytes }
 }
 
 /// Gives each segment the records that the snapshot has of it, and the mark where its tail begins.
@@ -333,20 +338,32 @@ fn merge(found: &mut [Found], words: &HashMap<Id, Word>, log: &Log) {
     }
 }
 
-/// Takes out the segments with the least worth, so that so many are left.
-fn shrink(found: &mut Vec<Found>, segments: usize) -> Vec<Segment> {
+/// Takes out the segments with the least worth, if there are more than the log has room for.
+fn shrink(found: &mut Vec<Found>, shape: Shape) -> Vec<Segment> {
+    let mut room = (shape.capacity_bytes, usize::from(shape.segments));
+    let fits = |room: &mut (u64, usize), of: &Found| {
+        let left = room.0.checked_sub(u64::from(of.end)).zip(room.1.checked_sub(1));
+        left.map(|left| *room = left).is_some()
+    };
+    if found.iter().all(|of| fits(&mut room, of)) {
+        return Vec::new();
+    }
+    // With two free ones for what comes, as in a log that is at work.
+    let ahead = 2 * u64::from(shape.segment_bytes);
+    room = (shape.capacity_bytes - ahead, usize::from(shape.segments) - 2);
     let worth = |of: &Found| -> u128 {
         let worth = |it: &Entry| u128::from(it.value) * u128::from(it.place.len);
         of.entries.iter().map(worth).sum()
     };
     found.sort_by_cached_key(|of| std::cmp::Reverse(worth(of)));
-    let surplus = found.split_off(segments.min(found.len()));
+    let kept = found.iter().take_while(|of| fits(&mut room, of)).count();
+    let surplus = found.split_off(kept);
     found.sort_unstable_by_key(|of| of.segment.number);
     surplus.into_iter().map(|of| of.segment).collect()
 }
 
 /// Puts what was found into the log. The surplus is to be removed.
-fn fill(mut log: Log, found: Vec<Found>, surplus: Vec<Segment>) -> Index {
+fn fill(mut log: Log, device: &dyn Device, found: Vec<Found>, surplus: Vec<Segment>) -> Index {
     let segments = log.shape().segments;
     let mut index = Vec::new();
     for (slot, of) in (0..segments).zip(found) {
@@ -355,6 +372,7 @@ fn fill(mut log: Log, found: Vec<Found>, surplus: Vec<Segment>) -> Index {
         let end = end.min(log.shape().segment_bytes);
         log.restore_segment(slot, end, &entries);
         segment.restore(end);
+        segment.close(device);
         index.push(Some(Arc::new(segment)));
     }
     index.resize_with(usize::from(segments), || None);

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -25,6 +25,9 @@ const MAGIC: &[u8; 8] = b"KCDN-SEG";
 /// Records of at least so many bytes are verified once while they are in memory, and handed out as
 /// views of the file's mapping. Shorter ones are copied and verified each time.
 pub(crate) const LARGE_BYTES: u32 = 32 << 10;
+
+/// What is released is whole pages.
+const PAGE_BYTES: u64 = 4096;
 
 /// How far apart the bytes are that tell whether a large record is in memory.
 const PROBE_BYTES: usize = 64 << 10;
@@ -90,8 +93,10 @@ pub(crate) struct Segment {
     /// No two begin in the same.
     verified: Box<[AtomicU64]>,
     mapping: OnceLock<Option<Mapping>>,
-    /// Files of this store that exist or are held open.
-    files: Arc<AtomicUsize>,
+    /// Bytes that the file takes on the disk.
+    taken: AtomicU64,
+    /// The same for all files of this store that exist or are held open.
+    space: Arc<AtomicU64>,
 }
 
 /// Where a segment's file is.
@@ -111,20 +116,20 @@ impl Segment {
         device: &dyn Device,
         folder: &Path,
         header: SegmentHeader,
-        files: &Arc<AtomicUsize>,
+        space: &Arc<AtomicU64>,
     ) -> io::Result<Self> {
         let path = path_of(folder, header.number);
         let len = SEGMENT_HEADER_BYTES as u64 + u64::from(header.segment_bytes);
         let file = device.create(&path, len)?;
         device::write_all(device, &file, &[&header.encode()], 0)?;
-        Ok(Self::over(path, file, header, files))
+        Ok(Self::over(path, file, header, space))
     }
 
     /// An existing one, if it is what its name says and as long as it should be.
     pub(crate) fn open(
         device: &dyn Device,
         path: PathBuf,
-        files: &Arc<AtomicUsize>,
+        space: &Arc<AtomicU64>,
     ) -> io::Result<Opened> {
         let file = device.open(&path)?;
         if file.metadata()?.len() == 0 {
@@ -145,12 +150,13 @@ impl Segment {
         if file.metadata()?.len() != len {
             return Ok(Opened::Damaged);
         }
-        Ok(Opened::Right(Self::over(path, file, header, files), header))
+        Ok(Opened::Right(Self::over(path, file, header, space), header))
     }
 
-    fn over(path: PathBuf, file: File, header: SegmentHeader, files: &Arc<AtomicUsize>) -> Self {
+    fn over(path: PathBuf, file: File, header: SegmentHeader, space: &Arc<AtomicU64>) -> Self {
         device::expect_random(&file);
-        files.fetch_add(1, Ordering::Relaxed);
+        let taken = SEGMENT_HEADER_BYTES as u64 + u64::from(header.segment_bytes);
+        space.fetch_add(taken, Ordering::Relaxed);
         let words = header.segment_bytes.div_ceil(LARGE_BYTES).div_ceil(64);
         Self {
             number: header.number,
@@ -161,7 +167,8 @@ impl Segment {
             dirty: AtomicBool::new(false),
             verified: (0..words).map(|_| AtomicU64::new(0)).collect(),
             mapping: OnceLock::new(),
-            files: Arc::clone(files),
+            taken: AtomicU64::new(taken),
+            space: Arc::clone(space),
         }
     }
 
@@ -174,6 +181,22 @@ impl Segment {
     /// Was found with so many bytes of records.
     pub(crate) fn restore(&self, end: u32) {
         self.written.store(end, Ordering::Release);
+    }
+
+    /// Gets no more records: the whole pages behind the last one go back to the disk. Nobody was
+    /// ever handed them, and the file stays as long as it is mapped. A file system that can't do
+    /// this keeps them.
+    pub(crate) fn close(&self, device: &dyn Device) {
+        let len = SEGMENT_HEADER_BYTES as u64 + u64::from(self.segment_bytes);
+        let end = Self::at(self.written()).next_multiple_of(PAGE_BYTES);
+        if end >= len {
+            return;
+        }
+        if let Err(error) = device.release(&self.file, end, len - end) {
+            tracing::debug!(segment = %self.path.display(), %error, "can't release its end");
+        }
+        let taken = self.taken.swap(end, Ordering::Relaxed);
+        self.space.fetch_sub(taken.saturating_sub(end), Ordering::Relaxed);
     }
 
     /// Bytes of records that are complete.
@@ -230,7 +253,7 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        self.files.fetch_sub(1, Ordering::Relaxed);
+        self.space.fetch_sub(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 

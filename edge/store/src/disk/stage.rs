@@ -35,8 +35,7 @@ impl Stage {
         parts: Vec<Bytes>,
         room: u32,
     ) -> Result<(), Reason> {
-        let same = self.segment.as_ref().is_some_and(|it| it.number == segment.number);
-        if !same || self.end != offset || self.end - self.start >= FULL_BYTES {
+        if !self.is_for(segment) || self.end != offset || self.end - self.start >= FULL_BYTES {
             self.flush(volume)?;
             self.segment = Some(Arc::clone(segment));
             (self.start, self.end) = (offset, offset);
@@ -44,6 +43,11 @@ impl Stage {
         self.end = offset + room;
         self.records.push((header, parts));
         Ok(())
+    }
+
+    /// Whether it holds records for this segment.
+    pub(crate) fn is_for(&self, segment: &Segment) -> bool {
+        self.segment.as_ref().is_some_and(|it| it.number == segment.number)
     }
 
     /// Writes what was added. Then, and only then, it can be read.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -41,10 +41,10 @@ pub(crate) struct Volume {
     sequence: AtomicU64,
     /// The next segment's.
     number: AtomicU64,
-    /// Segments' files that exist or are held open.
-    pub(crate) files: Arc<AtomicUsize>,
-    /// Files there may be: more than segments, for those that somebody still reads.
-    pub(crate) files_max: usize,
+    /// Bytes of segments' files that exist or are held open.
+    pub(crate) space: Arc<AtomicU64>,
+    /// Bytes they may take: more than the log's, for those that somebody still reads.
+    space_max: u64,
     /// Why it can't go on.
     failure: OnceLock<Arc<Reason>>,
     good_reads: AtomicU64,
@@ -124,7 +124,8 @@ pub(crate) struct Parts {
     pub(crate) lost: Vec<Id>,
     pub(crate) sequence: u64,
     pub(crate) number: u64,
-    pub(crate) files: Arc<AtomicUsize>,
+    pub(crate) space: Arc<AtomicU64>,
+    pub(crate) space_max: u64,
 }
 
 impl Volume {
@@ -135,7 +136,7 @@ impl Volume {
             device: parts.device,
             seed: parts.seed,
             segment_bytes: shape.segment_bytes,
-            files_max: usize::from(shape.segments) + usize::from(shape.segments / 32).max(2),
+            space_max: parts.space_max,
             index: Mutex::new(parts.index),
             marks: Mutex::new(parts.marks),
             lost: parts.lost,
@@ -143,7 +144,7 @@ impl Volume {
             queue: parts.queue,
             sequence: AtomicU64::new(parts.sequence),
             number: AtomicU64::new(parts.number),
-            files: parts.files,
+            space: parts.space,
             failure: OnceLock::new(),
             good_reads: AtomicU64::new(0),
             failed_reads: AtomicU64::new(0),
@@ -191,7 +192,7 @@ impl Volume {
         let folder = self.folder.join("segments");
         let number = self.number.load(Ordering::Relaxed);
         let header = SegmentHeader { seed: self.seed, number, segment_bytes: self.segment_bytes };
-        let segment = Segment::create(&*self.device, &folder, header, &self.files)
+        let segment = Segment::create(&*self.device, &folder, header, &self.space)
             .map_err(Reason::io("create a segment in", &folder))?;
         add(&self.counters.bytes_overhead, SEGMENT_HEADER_BYTES as u64);
         let segment = Arc::new(segment);
@@ -203,6 +204,20 @@ impl Volume {
         }
         drop(index);
         Ok(segment)
+    }
+
+    /// The log's segment `slot` gets no more records; all of its own are written.
+    pub(crate) fn close_segment(&self, slot: u16) {
+        let segment = self.index().segments.get(usize::from(slot)).cloned().flatten();
+        if let Some(segment) = segment {
+            segment.close(&*self.device);
+        }
+    }
+
+    /// Whether there is room on the disk for one more segment.
+    pub(crate) fn has_space(&self) -> bool {
+        let each = SEGMENT_HEADER_BYTES as u64 + u64::from(self.segment_bytes);
+        self.space.load(Ordering::Relaxed) + each <= self.space_max
     }
 
     /// Where the record at `offset` of `segment` belongs.

@@ -2,7 +2,6 @@
 //! that survive of reclaimed segments beside them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,7 +34,8 @@ const READERS_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Writer {
     volume: Arc<Volume>,
     records_max: usize,
-    stage: Stage,
+    /// One for each segment that new records go to.
+    stages: Vec<Stage>,
     copying: Option<Copying>,
 }
 
@@ -47,7 +47,7 @@ enum Word {
 
 impl Writer {
     pub(crate) fn new(volume: Arc<Volume>, records_max: usize) -> Self {
-        Self { volume, records_max, stage: Stage::default(), copying: None }
+        Self { volume, records_max, stages: Vec::new(), copying: None }
     }
 
     /// Goes on until the queue is closed and empty, or the volume fails.
@@ -77,7 +77,7 @@ impl Writer {
                 break;
             }
         }
-        match done.and_then(|()| self.stage.flush(&self.volume)) {
+        match done.and_then(|()| self.flush()) {
             Ok(()) => {
                 self.volume.queue.done(&ops);
                 Ok(written)
@@ -165,11 +165,15 @@ impl Writer {
         segment: Option<Arc<Segment>>,
         older: bool,
     ) -> Result<(), Reason> {
+        if let Some(closed) = placement.closed {
+            self.flush()?;
+            self.volume.close_segment(closed);
+        }
         let segment = match (placement.opened, segment) {
             (None, Some(segment)) => segment,
             (None, None) => return Ok(()),
             (Some(slot), _) => {
-                self.stage.flush(&self.volume)?;
+                self.flush()?;
                 self.wait_for_readers();
                 self.volume.open_segment(slot)?
             }
@@ -200,12 +204,25 @@ impl Writer {
                 self.volume.poke();
             }
         }
-        self.stage.add(&self.volume, &segment, offset, header, parts, placement.place.len)
+        let at = self.stages.iter().position(|stage| stage.is_for(&segment));
+        let at = at.unwrap_or_else(|| {
+            self.stages.push(Stage::default());
+            self.stages.len() - 1
+        });
+        self.stages[at].add(&self.volume, &segment, offset, header, parts, placement.place.len)
+    }
+
+    /// Writes what is staged.
+    fn flush(&mut self) -> Result<(), Reason> {
+        for mut stage in self.stages.drain(..) {
+            stage.flush(&self.volume)?;
+        }
+        Ok(())
     }
 
     /// Ends a reclaim, the one under way or a new one.
     fn make_room(&mut self) -> Result<(), Reason> {
-        self.stage.flush(&self.volume)?;
+        self.flush()?;
         if self.copying.is_none() {
             self.copying = Copying::begin(&self.volume)?;
         }
@@ -230,14 +247,14 @@ impl Writer {
         for id in lost {
             self.write(*id, Word::Tombstone, &|index| index.log.peek(id).is_none())?;
         }
-        self.stage.flush(&self.volume)
+        self.flush()
     }
 
     /// A removed segment takes room until nobody reads it any more: no new one before.
     fn wait_for_readers(&self) {
         let volume = &self.volume;
         while volume.is_cared_for()
-            && volume.files.load(Ordering::Relaxed) >= volume.files_max
+            && !volume.has_space()
             && !volume.has_failed()
             && !volume.queue.is_closed()
         {

@@ -99,7 +99,8 @@ fn everything_is_there_after_a_restart_and_after_a_kill() {
 fn a_full_queue_refuses_and_forgets_what_it_would_have_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let options = DiskOptions { path: folder.path().to_owned(), size_bytes: SMALL_BYTES };
-    let disks = Disks::open(vec![options], &Settings { queue_bytes: 10_000, ..settings() });
+    let disks =
+        started(Disks::open(vec![options], &Settings { queue_bytes: 10_000, ..settings() }));
     put(&disks, 1, 50);
     disks.flush();
     assert_eq!(disks.put(id(1), Kind(1), 1, vec![content(2, 10_001)]), Err(Shed::Busy));
@@ -129,7 +130,7 @@ fn several_disks_share_by_size_and_one_less_moves_only_its_share() {
     let two = all[..2].to_vec();
     let number = 2000_u64;
     let held = {
-        let disks = Disks::open(all, &settings());
+        let disks = started(Disks::open(all, &settings()));
         (0..number).for_each(|number| put(&disks, number, 100));
         disks.flush();
         let held: Vec<u64> = disks.status().iter().map(|status| status.records).collect();
@@ -140,7 +141,7 @@ fn several_disks_share_by_size_and_one_less_moves_only_its_share() {
         }
         held
     };
-    let disks = Disks::open(two, &settings());
+    let disks = started(Disks::open(two, &settings()));
     let found = (0..number).filter(|number| get(&disks, id(*number)).is_some()).count() as u64;
     assert_eq!(found, held[0] + held[1]);
 }

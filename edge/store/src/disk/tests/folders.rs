@@ -17,7 +17,7 @@ fn a_folder_serves_one_process() {
     assert!(sentence.contains(&std::process::id().to_string()), "{sentence}");
     assert_eq!(get(&first, id(1)).unwrap(), content(1, 100), "not disturbed");
     drop(first);
-    wait_for(&second, State::Ready);
+    wait_back(&second);
     assert_eq!(get(&second, id(1)).unwrap(), content(1, 100));
 }
 
@@ -100,12 +100,9 @@ fn a_folder_that_is_removed_is_noticed_and_made_again() {
     put(&disks, 1, 100);
     disks.flush();
     fs::remove_dir_all(&folder).unwrap();
-    let waiting = kingcdn_config::clock::Stopwatch::start();
-    while !folder.join("meta").exists() {
-        assert!(waiting.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    wait_for(&disks, State::Ready);
+    wait_out(&disks);
+    wait_back(&disks);
+    assert!(folder.join("meta").exists());
     assert_eq!(status(&disks).counts.outages, 1);
     put(&disks, 2, 100);
     disks.flush();
@@ -132,10 +129,10 @@ fn a_full_disk_takes_itself_out() {
         let _ = disks.put(id(number), Kind(1), 1, vec![content(number, 700_000)]);
         disks.flush();
     }
-    wait_for(&disks, State::Out);
+    wait_out(&disks);
     assert_eq!(status(&disks).reason.unwrap().0, "full");
     assert!(mount(&["mount", "-o", "remount,size=30m"]), "more room");
-    wait_for(&disks, State::Ready);
+    wait_back(&disks);
     put(&disks, 100, 700_000);
     disks.flush();
     assert_eq!(get(&disks, id(100)).unwrap(), content(100, 700_000));

@@ -27,8 +27,9 @@ fn settings() -> Settings {
     let ledger = Arc::new(Ledger::new(Eviction::Lfu, SMALL_BYTES));
     let mut settings = Settings::new(Eviction::Lfu, ledger);
     settings.readers = 2;
-    settings.retry_first = Duration::from_millis(5);
-    settings.retry_most = Duration::from_millis(20);
+    // When the test says so.
+    settings.retry_first = Duration::from_secs(3600);
+    settings.retry_most = Duration::from_secs(3600);
     settings
 }
 
@@ -38,7 +39,15 @@ fn open_sized(folder: &Path, size_bytes: u64) -> Disks {
 
 fn open_on(folder: &Path, size_bytes: u64, device: Arc<dyn Device>) -> Disks {
     let options = DiskOptions { path: folder.to_owned(), size_bytes };
-    Disks::open_on(vec![options], &settings(), device)
+    started(Disks::open_on(vec![options], &settings(), device))
+}
+
+/// Waits for disks as long as it takes them.
+fn started(disks: Disks) -> Disks {
+    while disks.status().iter().any(|status| status.state == State::Starting) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    disks
 }
 
 fn open(folder: &Path) -> Disks {
@@ -98,11 +107,21 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Waits until the first disk is in this state.
-fn wait_for(disks: &Disks, state: State) {
+/// Waits until the first disk is out.
+fn wait_out(disks: &Disks) {
     let waiting = kingcdn_config::clock::Stopwatch::start();
-    while status(disks).state != state {
+    while status(disks).state != State::Out {
         assert!(waiting.elapsed() < Duration::from_secs(60), "{:?}", status(disks));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Has the disks tried again until all are in use.
+fn wait_back(disks: &Disks) {
+    let waiting = kingcdn_config::clock::Stopwatch::start();
+    while disks.status().iter().any(|status| status.state != State::Ready) {
+        disks.retry();
+        assert!(waiting.elapsed() < Duration::from_secs(60), "{:?}", disks.status());
         std::thread::sleep(Duration::from_millis(1));
     }
 }

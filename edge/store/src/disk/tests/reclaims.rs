@@ -26,7 +26,7 @@ fn what_is_found_is_right_however_much_was_reclaimed() {
         disks.flush();
         let status = status(&disks);
         assert!(status.counts.segments_reclaimed > 20, "{status:?}");
-        assert!(status.used_bytes <= SMALL_BYTES + 2 * (2 << 20), "{status:?}");
+        assert!(status.used_bytes <= SMALL_BYTES + (2 << 20), "{status:?}");
         // What is rewritten; snapshots of so small a store say nothing.
         let rewritten = status.counts.bytes_rewritten as f64 / status.counts.bytes_written as f64;
         assert!(rewritten <= 0.5, "{rewritten}");
@@ -86,7 +86,7 @@ fn removed_segments_that_are_read_count_and_hold_writers_back() {
         }
         most = most.max(status(&disks).used_bytes);
     }
-    assert!(most <= SMALL_BYTES + 2 * (2 << 20), "{most}");
+    assert!(most <= SMALL_BYTES + (2 << 20), "{most}");
     for (number, bytes) in &held {
         assert_eq!(*bytes, content(*number, len));
     }
@@ -102,7 +102,8 @@ fn removed_segments_that_are_read_count_and_hold_writers_back() {
 fn more_records_than_the_index_may_have_push_others_out() {
     let folder = tempfile::tempdir().unwrap();
     let options = DiskOptions { path: folder.path().to_owned(), size_bytes: SMALL_BYTES };
-    let disks = Disks::open(vec![options], &Settings { records_max: 20_000, ..settings() });
+    let disks =
+        started(Disks::open(vec![options], &Settings { records_max: 20_000, ..settings() }));
     for number in 0..60_000 {
         while disks.put(id(number), Kind(1), 1, vec![content(number, 100)]).is_err() {
             disks.flush();
