@@ -36,7 +36,9 @@ pub(crate) fn from_store(
         return failed(FetchError::Aborted, Forward::Miss);
     };
     let response = deliver::stored(request, &object, age, now);
-    let ttl = Some(object.terms.ttl_secs(now));
+    // What a purge made stale isn't fresh any more, whatever its terms say.
+    let latest = if cache == Cache::Stale { 0 } else { i64::MAX };
+    let ttl = Some(object.terms.ttl_secs(now).min(latest));
     Answer { response, cache, status: CacheStatus { ttl, ..CacheStatus::default() } }
 }
 

@@ -8,6 +8,7 @@ use kingcdn_config::clock::Timestamp;
 
 use crate::fill::Fill;
 use crate::key::Key;
+use crate::purge::{Ledger, Moment, Standing, Tags, Verdict};
 
 /// How long a key is remembered whose answers can't be shared. Without this every burst on it
 /// would wait for one answer after the other.
@@ -34,7 +35,24 @@ pub(crate) struct Collapse {
 }
 
 #[derive(Default)]
-struct Fills(Mutex<HashMap<Flight, Arc<Fill>>>);
+struct Fills(Mutex<HashMap<Flight, UnderWay>>);
+
+/// A fill, and what purges know it by.
+struct UnderWay {
+    fill: Arc<Fill>,
+    standing: Standing,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) key: &'a Key,
+    /// The slice that it begins at, where it isn't for all of the object.
+    pub(crate) place: Option<u64>,
+    /// The site's name, and path and query of the key.
+    pub(crate) site: &'a str,
+    pub(crate) target: &'a str,
+}
 
 /// What is fetched: all of an object, or what begins at some slice of it.
 type Flight = (Key, Option<u64>);
@@ -54,6 +72,7 @@ pub(crate) struct Lead {
     fills: Arc<Fills>,
     flight: Flight,
     fill: Arc<Fill>,
+    began: Moment,
 }
 
 impl Collapse {
@@ -76,29 +95,38 @@ impl Collapse {
         }
     }
 
-    /// What a request for `key` does, or for what begins at slice `place` of it.
-    pub(crate) fn join(&self, key: &Key, place: Option<u64>, now: Timestamp) -> Join {
-        if self.unshared.get(key).is_some_and(|until| now < until) {
+    /// What a request does. It doesn't follow what began before a purge that may concern it.
+    pub(crate) fn join(&self, wish: Wish<'_>, ledger: &Ledger, now: Timestamp) -> Join {
+        if self.unshared.get(wish.key).is_some_and(|until| now < until) {
             return Join::Alone;
         }
         let mut fills = self.fills.lock();
-        let flight = (*key, place);
-        if let Some(fill) = fills.get(&flight) {
+        let flight = (*wish.key, wish.place);
+        if let Some(UnderWay { fill, standing }) = fills.get(&flight)
+            && ledger.verdict(standing) == Verdict::Live
+        {
             return Join::Follow(Arc::clone(fill));
         }
         let fill = Arc::new(Fill::default());
-        fills.insert(flight, Arc::clone(&fill));
+        let began = ledger.moment();
+        let standing = Standing::new(began, wish.site, wish.target, &Tags::unknown());
+        fills.insert(flight, UnderWay { fill: Arc::clone(&fill), standing });
         drop(fills);
-        Join::Lead(Lead { fills: Arc::clone(&self.fills), flight, fill })
+        Join::Lead(Lead { fills: Arc::clone(&self.fills), flight, fill, began })
     }
 
-    /// The fetch that refreshes `key` behind a stale answer, unless one is under way or has just
-    /// failed.
-    pub(crate) fn lead_refresh(&self, key: &Key, now: Timestamp) -> Option<Lead> {
-        if self.resting.get(key).is_some_and(|until| now < until) {
+    /// The fetch that refreshes an object behind a stale answer, unless one is under way or has
+    /// just failed.
+    pub(crate) fn lead_refresh(
+        &self,
+        wish: Wish<'_>,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> Option<Lead> {
+        if self.resting.get(wish.key).is_some_and(|until| now < until) {
             return None;
         }
-        match self.join(key, None, now) {
+        match self.join(wish, ledger, now) {
             Join::Lead(lead) => Some(lead),
             Join::Follow(_) | Join::Alone => None,
         }
@@ -137,6 +165,11 @@ impl Collapse {
 }
 
 impl Lead {
+    /// When it began.
+    pub(crate) fn began(&self) -> Moment {
+        self.began
+    }
+
     /// The fill that others follow.
     pub(crate) fn fill(&self) -> &Arc<Fill> {
         &self.fill
@@ -147,35 +180,43 @@ impl Drop for Lead {
     fn drop(&mut self) {
         let mut fills = self.fills.lock();
         // Another one may lead by now.
-        if fills.get(&self.flight).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
+        if fills.get(&self.flight).is_some_and(|other| Arc::ptr_eq(&other.fill, &self.fill)) {
             fills.remove(&self.flight);
         }
     }
 }
 
 impl Fills {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Flight, Arc<Fill>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Flight, UnderWay>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+
+    fn join(collapse: &Collapse, key: &Key, place: Option<u64>, now: Timestamp) -> Join {
+        let wish = Wish { key, place, site: "s", target: "/" };
+        static LEDGER: LazyLock<Ledger> = LazyLock::new(Ledger::in_memory);
+        collapse.join(wish, &LEDGER, now)
+    }
 
     #[test]
     fn one_leads_the_others_follow_until_it_is_over() {
         let collapse = Collapse::new();
         let (key, now) = (Key::new("s", "/"), Timestamp::from_secs(0));
-        let Join::Lead(lead) = collapse.join(&key, None, now) else { panic!("the first leads") };
-        let Join::Follow(fill) = collapse.join(&key, None, now) else {
+        let Join::Lead(lead) = join(&collapse, &key, None, now) else { panic!("the first leads") };
+        let Join::Follow(fill) = join(&collapse, &key, None, now) else {
             panic!("the second follows")
         };
         assert!(Arc::ptr_eq(lead.fill(), &fill));
-        assert!(matches!(collapse.join(&Key::new("s", "/other"), None, now), Join::Lead(_)));
-        assert!(matches!(collapse.join(&key, Some(16), now), Join::Lead(_)), "a part is apart");
+        assert!(matches!(join(&collapse, &Key::new("s", "/other"), None, now), Join::Lead(_)));
+        assert!(matches!(join(&collapse, &key, Some(16), now), Join::Lead(_)), "a part is apart");
         drop(lead);
-        assert!(matches!(collapse.join(&key, None, now), Join::Lead(_)));
+        assert!(matches!(join(&collapse, &key, None, now), Join::Lead(_)));
         assert!(collapse.fills.lock().is_empty());
     }
 
@@ -183,12 +224,14 @@ mod tests {
     fn who_comes_after_a_write_does_not_follow_what_began_before() {
         let collapse = Collapse::new();
         let (key, now) = (Key::new("s", "/"), Timestamp::from_secs(0));
-        let Join::Lead(before) = collapse.join(&key, None, now) else { panic!("the first leads") };
+        let Join::Lead(before) = join(&collapse, &key, None, now) else {
+            panic!("the first leads")
+        };
         collapse.part_from(&key);
-        let Join::Lead(after) = collapse.join(&key, None, now) else { panic!("leads anew") };
+        let Join::Lead(after) = join(&collapse, &key, None, now) else { panic!("leads anew") };
         drop(before);
         assert!(
-            matches!(collapse.join(&key, None, now), Join::Follow(fill) if Arc::ptr_eq(&fill, after.fill()))
+            matches!(join(&collapse, &key, None, now), Join::Follow(fill) if Arc::ptr_eq(&fill, after.fill()))
         );
     }
 
@@ -199,13 +242,13 @@ mod tests {
         for (soon_over, time) in [(false, UNSHARED_FOR), (true, UNSHARED_BRIEFLY_FOR)] {
             let now = Timestamp::from_secs(1000);
             collapse.remember_unshared(&key, soon_over, now);
-            assert!(matches!(collapse.join(&key, None, now), Join::Alone));
+            assert!(matches!(join(&collapse, &key, None, now), Join::Alone));
             let over = now.plus(time);
-            assert!(matches!(collapse.join(&key, None, over), Join::Lead(_)));
+            assert!(matches!(join(&collapse, &key, None, over), Join::Lead(_)));
         }
         let now = Timestamp::from_secs(0);
         collapse.remember_unshared(&key, false, now);
         collapse.forget_unshared(&key);
-        assert!(matches!(collapse.join(&key, None, now), Join::Lead(_)));
+        assert!(matches!(join(&collapse, &key, None, now), Join::Lead(_)));
     }
 }

@@ -24,8 +24,9 @@ use crate::fill::{Fill, Outcome};
 use crate::interim;
 use crate::key::Key;
 use crate::node::Node;
+use crate::purge::{self, Moment, Standing};
 use crate::site::Site;
-use crate::store::{Moment, Object};
+use crate::store::Object;
 pub(crate) use crate::upstream::FetchError;
 use crate::upstream::{AnswerBody, RequestBody};
 
@@ -97,7 +98,7 @@ struct Pull {
     /// Others may join as long as this is held.
     lead: Option<Lead>,
     memory: Reservation,
-    /// When this began, among the invalidations of the store.
+    /// When this began, among purges and writes.
     began: Moment,
 }
 
@@ -115,8 +116,8 @@ pub(crate) fn start_alone(node: &Arc<Node>, fill: Arc<Fill>, fetch: Fetch) {
 
 fn spawn(node: &Arc<Node>, fetch: Fetch, fill: Arc<Fill>, lead: Option<Lead>) {
     let memory = node.store.budget().reservation();
-    let pull =
-        Pull { node: Arc::clone(node), fetch, fill, lead, memory, began: node.store.moment() };
+    let began = lead.as_ref().map_or_else(|| node.store.ledger().moment(), Lead::began);
+    let pull = Pull { node: Arc::clone(node), fetch, fill, lead, memory, began };
     node.metrics.fills.inc();
     node.runtime.spawn(pull.run());
 }
@@ -205,7 +206,9 @@ impl Pull {
         let (key, store) = (self.fetch.key, &self.node.store);
         let terms = refreshed.terms.unwrap_or_else(|_| held.terms.clone());
         let body = held.body.clone();
-        let newer = Object::new(store.budget(), held.status, refreshed.headers, terms, body);
+        let (budget, headers) = (store.budget(), refreshed.headers);
+        let standing = self.standing(&headers);
+        let newer = Object::new(budget, held.status, headers, terms, body, standing);
         let newer = Arc::new(newer);
         if !kept {
             store.forget(key, held);
@@ -241,6 +244,12 @@ impl Pull {
                 collapse.remember_unshared(&self.fetch.key, soon_over, now);
             }
         }
+    }
+
+    /// What purges know an answer with these fields by.
+    fn standing(&self, headers: &HeaderMap) -> Standing {
+        let (site, target) = (&self.fetch.site.name, self.fetch.target.as_str());
+        Standing::new(self.began, site, target, &purge::tags(headers))
     }
 
     fn client(&self) -> caching::Request<'_> {

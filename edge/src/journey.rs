@@ -162,7 +162,7 @@ impl Visit {
         let now = self.node.clock.now();
         let mut held = self.node.store.lookup(&self.key, request);
         let lacking = matches!(
-            &held, Lookup::Found(object)
+            &held, Lookup::Found(object) | Lookup::Purged(object)
                 if !(deliver::is_held(request, object, now) && self.node.store.has_body(object))
         );
         if lacking {
@@ -215,7 +215,7 @@ impl Visit {
             };
             let why = if lacking { Forward::Partial } else { why };
             let wanted = match &held {
-                Lookup::Found(_) => Wanted::Whole,
+                Lookup::Found(_) | Lookup::Purged(_) => Wanted::Whole,
                 Lookup::Nothing | Lookup::OtherVariants(_) => {
                     wanted(request, lacking, self.node.collapse.is_sliceable(&self.key))
                 }
@@ -319,7 +319,8 @@ impl Visit {
 
     /// Refreshes what was just served stale. Nobody waits for it.
     fn refresh_behind(&self, parts: &Parts, held: Vec<Arc<Object>>, now: Timestamp) {
-        if let Some(lead) = self.node.collapse.lead_refresh(&self.key, now) {
+        let ledger = self.node.store.ledger();
+        if let Some(lead) = self.node.collapse.lead_refresh(self.wish(None), ledger, now) {
             fetch::start(&self.node, lead, self.fetch(parts, held, Wanted::Whole));
         }
     }

@@ -56,6 +56,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::node::Node;
+use crate::purge::{JournalError, Mode, Scope};
 use crate::record::Metrics;
 use crate::status::Observer;
 
@@ -165,6 +166,17 @@ impl Edge {
     /// under the old one. What is stored stays, on the terms on which it was stored.
     pub fn reload(&self, config: &Config) {
         self.node.reload(config);
+    }
+
+    /// Purges what is stored of `scope`, and what is on its way in. Requests that come after this
+    /// has returned don't find it. Takes the same time however much is stored; blocks while it is
+    /// written down, where the edge has a disk tier.
+    ///
+    /// # Errors
+    /// It is done, but may not survive a restart.
+    pub fn purge(&self, scope: Scope<'_>, mode: Mode) -> Result<(), JournalError> {
+        tracing::info!(?scope, ?mode, "purge");
+        self.node.store.ledger().purge(scope, mode)
     }
 
     /// What it does and keeps.

@@ -1,5 +1,6 @@
 //! What all requests of an edge share.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::StartError;
 use crate::arrivals::Arrivals;
 use crate::budget::Budget;
 use crate::collapse::Collapse;
+use crate::purge::Ledger;
 use crate::record::Metrics;
 use crate::site::Sites;
 use crate::store::Store;
@@ -94,7 +96,7 @@ impl Node {
             via,
             clock,
             runtime,
-            store: Store::new(for_store, edge.cache.eviction, budget),
+            store: Store::new(for_store, edge.cache.eviction, budget, ledger(edge)),
             collapse: Collapse::new(),
             arrivals: Arrivals::default(),
             outbound,
@@ -139,4 +141,22 @@ impl Node {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+/// The file below the disk tier's folder that purges are written to.
+const JOURNAL: &str = "purges";
+
+/// What has been purged. It outlives this process where what is stored does; where it can't, it is
+/// as if all of that had been purged.
+fn ledger(edge: &Edge) -> Ledger {
+    let Some(disk) = &edge.cache.disk else {
+        return Ledger::in_memory();
+    };
+    let opened = fs::create_dir_all(&disk.path)
+        .map_err(|error| error.to_string())
+        .and_then(|()| Ledger::open(&disk.path.join(JOURNAL)).map_err(|error| error.to_string()));
+    opened.unwrap_or_else(|error| {
+        tracing::error!(%error, "purges won't survive a restart");
+        Ledger::in_memory()
+    })
 }

@@ -18,6 +18,8 @@ pub enum Held<'a> {
     OtherVariants,
     /// An answer that [`select`](super::select) chose for this request.
     This(&'a Terms),
+    /// The same, but a purge has made it stale, however fresh it is by its terms.
+    Purged(&'a Terms),
 }
 
 /// Whether this client's `no-cache`, `max-age` and the like may send the edge to the origin now.
@@ -126,7 +128,7 @@ pub fn decide(
         Held::Nothing => Decision::Miss(Forward::UriMiss),
         Held::OtherVariants => Decision::Miss(Forward::VaryMiss),
         Held::This(terms) if terms.is_fresh(now) => use_fresh(terms, wishes, clients, now),
-        Held::This(terms) => use_stale(terms, wishes, clients, now),
+        Held::This(terms) | Held::Purged(terms) => use_stale(terms, wishes, clients, now),
     };
     match decision {
         Decision::Revalidate(_) | Decision::Miss(_) if wishes.only_if_cached => {

@@ -115,7 +115,8 @@ impl Pull {
         let (mut claim, mut usher) = self.claim(fresh, &range);
         let store = &self.node.store;
         let body_of = Body::Sliced(fresh);
-        let object = Object::new(store.budget(), StatusCode::OK, shared, terms, body_of);
+        let standing = self.standing(&shared);
+        let object = Object::new(store.budget(), StatusCode::OK, shared, terms, body_of, standing);
         let object = store.insert(self.fetch.key, Arc::new(object), self.client(), self.began);
         match object.body {
             Body::Sliced(sliced) if sliced == fresh => {}
@@ -295,7 +296,8 @@ impl Pull {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.complete_bytes()));
         }
         let store = &self.node.store;
-        let object = Object::new(store.budget(), status, headers, terms.clone(), body);
+        let standing = self.standing(&headers);
+        let object = Object::new(store.budget(), status, headers, terms.clone(), body, standing);
         store.insert(self.fetch.key, Arc::new(object), self.client(), self.began);
     }
 

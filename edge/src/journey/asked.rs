@@ -8,6 +8,7 @@ use http::{Request, Uri};
 
 use super::Visit;
 use crate::caching::{ETag, Forward};
+use crate::collapse::Wish;
 use crate::fetch::{Fetch, Supply};
 use crate::forward::{self, Hop};
 use crate::store::Object;
@@ -32,6 +33,11 @@ impl Visit {
             None => forward::pass(&parts.headers, self.hop(&self.host)),
         };
         request
+    }
+
+    /// What others may want, too: all of the object, or what begins at a slice.
+    pub(super) fn wish(&self, place: Option<u64>) -> Wish<'_> {
+        Wish { key: &self.key, place, site: &self.site.name, target: self.object.as_str() }
     }
 
     /// What it takes to fetch what is `wanted` of the object.

@@ -33,7 +33,7 @@ impl Visit {
         let alone = alone || (fetch.range.is_some() && fetch.place.is_none());
         let join = match alone {
             true => Join::Alone,
-            false => self.node.collapse.join(&self.key, fetch.place, now),
+            false => self.node.collapse.join(self.wish(fetch.place), self.node.store.ledger(), now),
         };
         match join {
             Join::Lead(lead) => {

@@ -60,26 +60,28 @@ impl Journal {
         Ok((journal, purges))
     }
 
-    /// Writes a purge down, and then does it. It is done, too, where it can't be written.
+    /// Writes down a purge that is to follow.
     ///
     /// # Errors
     /// It may not survive a restart.
-    pub fn purge(
+    pub fn write(
         &mut self,
-        purges: &mut Purges,
+        purges: &Purges,
         scope: Scope<'_>,
         mode: Mode,
     ) -> Result<(), JournalError> {
         let records: Vec<u8> = purges.marks(scope, mode).flat_map(record).collect();
-        let written = self.append(&records);
-        purges.purge(scope, mode);
-        let kept = written.and_then(|()| {
-            if self.records > 2 * purges.len() + SLACK_RECORDS {
-                *self = Self::rewrite(&self.path, purges)?;
-            }
-            Ok(())
-        });
-        kept.map_err(|source| JournalError { path: self.path.clone(), source })
+        self.tidy(purges)
+            .and_then(|()| self.append(&records))
+            .map_err(|source| JournalError { path: self.path.clone(), source })
+    }
+
+    /// Begins the file anew where it is much longer than what it says.
+    fn tidy(&mut self, purges: &Purges) -> io::Result<()> {
+        if self.records > 2 * purges.len() + SLACK_RECORDS {
+            *self = Self::rewrite(&self.path, purges)?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, records: &[u8]) -> io::Result<()> {

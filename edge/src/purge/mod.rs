@@ -10,10 +10,11 @@
 //! the oldest of a site one of everything: more than was asked for may go, never less. All names
 //! are kept as hashes; two that collide are purged together.
 //!
-//! [`Purges`] is pure; [`Journal`] is the file that lets it survive. The store is to keep a [`Birth`]
-//! beside each object and ask for its [`Verdict`] at each look-up.
+//! [`Purges`] is pure; [`Journal`] is the file that lets it survive; the ledger holds both. The
+//! store keeps a [`Birth`] beside each object and asks for its [`Verdict`] at each look-up.
 
 mod journal;
+mod ledger;
 mod scope;
 mod table;
 mod tags;
@@ -21,6 +22,7 @@ mod tags;
 mod tests;
 
 pub use journal::{Journal, JournalError};
+pub(crate) use ledger::{Ledger, Moment, Standing};
 pub use scope::{Birth, Mode, Scope};
 pub use table::{Purges, Verdict};
-pub use tags::tags;
+pub use tags::{Tags, tags};

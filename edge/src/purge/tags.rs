@@ -52,6 +52,11 @@ pub fn tags(headers: &HeaderMap) -> Tags {
 }
 
 impl Tags {
+    /// Those of an object that hasn't come yet: they may be any.
+    pub fn unknown() -> Self {
+        Self { kept: Vec::new(), cut: true }
+    }
+
     fn add(&mut self, tag: &[u8]) {
         if self.kept.iter().any(|known| known == tag) {
             return;

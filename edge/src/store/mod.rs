@@ -26,6 +26,7 @@ pub(crate) use self::slices::{ContentId, SLICE_BYTES, Sliced, assemble, slices_o
 use crate::budget::Budget;
 use crate::caching::{self, ETag, Held, Request};
 use crate::key::{Inputs, Key, ObjectKey};
+use crate::purge::{Ledger, Moment, Verdict};
 
 /// Variants (RFC 9111 section 4.1) that one object may have, those of all inputs of its key
 /// together; the oldest goes when one more comes.
@@ -39,10 +40,8 @@ pub(crate) struct Store {
     budget: Budget,
     /// Slices in memory.
     slices: Arc<AtomicU64>,
-    /// Counts invalidations.
-    invalidations: AtomicU64,
-    /// Which of them was the last of an object, for fetches that were under way then.
-    invalidated: moka::sync::Cache<ObjectKey, Moment>,
+    /// Says what has been purged or written since it was asked for.
+    ledger: Ledger,
 }
 
 /// The name of an entry: the first half of an object's key, or a slice's.
@@ -63,10 +62,6 @@ pub(crate) enum Slice {
     Missing,
 }
 
-/// Invalidated keys that are remembered. A fetch that is older than so many invalidations may
-/// bring back what one of them removed.
-const INVALIDATED_MAX: u64 = 65_536;
-
 /// All variants of one object, the newest last. Never empty.
 struct Variants {
     /// The whole key: its entry's name is but half of it.
@@ -79,10 +74,6 @@ struct Variants {
 #[derive(Clone)]
 struct Variant(Inputs, Arc<Object>);
 
-/// A place in the order of invalidations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
-
 /// What the store has for a request.
 pub(crate) enum Lookup {
     /// Nothing of this key.
@@ -91,6 +82,8 @@ pub(crate) enum Lookup {
     OtherVariants(Vec<Arc<Object>>),
     /// This one.
     Found(Arc<Object>),
+    /// This one, which a purge has made stale.
+    Purged(Arc<Object>),
 }
 
 impl Lookup {
@@ -100,13 +93,14 @@ impl Lookup {
             Self::Nothing => Held::Nothing,
             Self::OtherVariants(_) => Held::OtherVariants,
             Self::Found(object) => Held::This(&object.terms),
+            Self::Purged(object) => Held::Purged(&object.terms),
         }
     }
 
     /// The object, where one was found.
     pub(crate) fn object(self) -> Option<Arc<Object>> {
         match self {
-            Self::Found(object) => Some(object),
+            Self::Found(object) | Self::Purged(object) => Some(object),
             Self::Nothing | Self::OtherVariants(_) => None,
         }
     }
@@ -116,14 +110,19 @@ impl Lookup {
         match self {
             Self::Nothing => Vec::new(),
             Self::OtherVariants(others) => others.clone(),
-            Self::Found(object) => vec![Arc::clone(object)],
+            Self::Found(object) | Self::Purged(object) => vec![Arc::clone(object)],
         }
     }
 }
 
 impl Store {
     /// An empty store for `capacity_bytes` of `budget`, objects' overhead included.
-    pub(crate) fn new(capacity_bytes: u64, eviction: Eviction, budget: Budget) -> Self {
+    pub(crate) fn new(
+        capacity_bytes: u64,
+        eviction: Eviction,
+        budget: Budget,
+        ledger: Ledger,
+    ) -> Self {
         let policy = match eviction {
             Eviction::Lfu => EvictionPolicy::tiny_lfu(),
             Eviction::Lru => EvictionPolicy::lru(),
@@ -140,12 +139,7 @@ impl Store {
                 }
             })
             .build();
-        let invalidated = moka::sync::Cache::builder()
-            .max_capacity(INVALIDATED_MAX)
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
-        let invalidations = AtomicU64::new(0);
-        Self { memory, capacity_bytes, budget, slices, invalidations, invalidated }
+        Self { memory, capacity_bytes, budget, slices, ledger }
     }
 
     /// The largest body that is kept though it can't be fetched slice by slice. A larger one would
@@ -157,6 +151,11 @@ impl Store {
     /// Whether all of a body of so many bytes can be kept, with room for others.
     pub(crate) fn keeps_whole(&self, bytes: u64) -> bool {
         bytes <= self.capacity_bytes / 4
+    }
+
+    /// What says what was purged.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// What counts the memory of what is stored.
@@ -214,16 +213,24 @@ impl Store {
             return Lookup::Nothing;
         };
         let ours = variants.all.iter().filter(|variant| variant.0 == key.inputs);
-        let newest_first = ours.map(|variant| &variant.1).rev();
+        let newest_first =
+            ours.map(|variant| &variant.1).rev().filter(|object| !self.is_gone(object));
         if newest_first.clone().next().is_none() {
             return Lookup::Nothing;
         }
         let selected = caching::select(newest_first.clone().map(|object| &object.terms), request)
             .and_then(|index| newest_first.clone().nth(index));
-        match selected {
-            Some(object) => Lookup::Found(Arc::clone(object)),
+        match selected.map(|object| (object, self.ledger.verdict(&object.standing))) {
+            Some((object, Verdict::Live)) => Lookup::Found(Arc::clone(object)),
+            Some((object, Verdict::Stale)) => Lookup::Purged(Arc::clone(object)),
+            // Purged in this moment.
+            Some((_, Verdict::Gone)) => Lookup::Nothing,
             None => Lookup::OtherVariants(newest_first.cloned().collect()),
         }
+    }
+
+    fn is_gone(&self, object: &Object) -> bool {
+        self.ledger.verdict(&object.standing) == Verdict::Gone
     }
 
     fn variants(&self, key: &ObjectKey) -> Option<Arc<Variants>> {
@@ -235,7 +242,7 @@ impl Store {
 
     /// Keeps `object`, in place of those variants that serve the request that fetched it. A part,
     /// or slices, join what is held of the same content: what is returned is kept. Nothing is kept
-    /// if the key was invalidated since it was asked for: then it may be what a write replaced.
+    /// of what was purged or written since it was asked for: it may be what was to go.
     pub(crate) fn insert(
         &self,
         key: Key,
@@ -243,11 +250,13 @@ impl Store {
         request: Request<'_>,
         asked: Moment,
     ) -> Arc<Object> {
-        if self.invalidated.get(&key.object).is_some_and(|when| when > asked) {
+        if self.ledger.was_written(&key.object, asked) || self.is_gone(&object) {
             return object;
         }
         let mut kept = object;
         self.change(key, |variants| {
+            // What is gone doesn't come back as a part of something newer.
+            variants.retain(|held| !self.is_gone(held));
             if let Some(older) = variants.iter().find(|held| held.terms.serves(request))
                 && let Some(united) = kept.united_with(older)
             {
@@ -280,15 +289,9 @@ impl Store {
         self.change(key, |variants| variants.retain(|held| !is_it(held)));
     }
 
-    /// Now, for a fetch that begins.
-    pub(crate) fn moment(&self) -> Moment {
-        Moment(self.invalidations.load(Ordering::SeqCst))
-    }
-
     /// Forgets every variant of `key`'s object, whatever its inputs, those that are on their way in now included.
     pub(crate) fn invalidate(&self, key: &Key) {
-        let moment = Moment(self.invalidations.fetch_add(1, Ordering::SeqCst) + 1);
-        self.invalidated.insert(key.object, moment);
+        self.ledger.write(key.object);
         self.memory.invalidate(&key.object.id());
     }
 

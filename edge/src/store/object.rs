@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode};
 use super::Body;
 use crate::budget::{Budget, Reservation};
 use crate::caching::Terms;
+use crate::purge::Standing;
 
 /// A response as the store keeps it. Never changed: a 304 makes a new one that shares the body.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Object {
     pub(crate) terms: Terms,
     /// Its content, or what is held of it.
     pub(crate) body: Body,
+    /// What purges know it by.
+    pub(crate) standing: Standing,
     /// What all but the body takes; the body counts its own.
     memory: Reservation,
 }
@@ -29,14 +32,15 @@ impl Object {
         headers: HeaderMap,
         terms: Terms,
         body: Body,
+        standing: Standing,
     ) -> Self {
         let parts_bytes = match &body {
             Body::Parts(_) => body.held_bytes() as u64,
             // They count themselves.
             Body::Whole(_) | Body::Sliced(_) => 0,
         };
-        let memory = budget.charge(head_bytes(&headers) + parts_bytes);
-        Self { status, headers, terms, body, memory }
+        let memory = budget.charge(head_bytes(&headers, &standing) + parts_bytes);
+        Self { status, headers, terms, body, standing, memory }
     }
 
     /// This object, with what `older` has of its content and it has not, if both are known to be
@@ -49,16 +53,16 @@ impl Object {
         let body = if same { self.body.united(&older.body) } else { None }?;
         let budget = self.memory.budget();
         let (headers, terms) = (self.headers.clone(), self.terms.clone());
-        Some(Self::new(budget, self.status, headers, terms, body))
+        Some(Self::new(budget, self.status, headers, terms, body, self.standing.clone()))
     }
 
     /// Bytes of memory that its entry in the store takes.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        head_bytes(&self.headers) + self.body.held_bytes() as u64
+        head_bytes(&self.headers, &self.standing) + self.body.held_bytes() as u64
     }
 }
 
-fn head_bytes(headers: &HeaderMap) -> u64 {
+fn head_bytes(headers: &HeaderMap, standing: &Standing) -> u64 {
     /// The struct itself, its allocations' overhead and its share of moka's index: 200,000
     /// objects of 100 bytes and eight fields took 2.7 KB of resident memory each.
     const OVERHEAD_BYTES: usize = 1400;
@@ -66,5 +70,5 @@ fn head_bytes(headers: &HeaderMap) -> u64 {
     const FIELD_BYTES: usize = 128;
     let fields: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum();
-    (OVERHEAD_BYTES + fields) as u64
+    (OVERHEAD_BYTES + fields + standing.heap_bytes()) as u64
 }

@@ -4,6 +4,7 @@ use kingcdn_config::clock::Timestamp;
 
 use super::*;
 use crate::caching::{Policy, Response, Times, judge};
+use crate::purge::{self, Mode, Scope, Standing};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -23,7 +24,12 @@ fn object(request: &HeaderMap, vary: &'static str, body: &[u8]) -> Arc<Object> {
     let times = Times { request: NOW, response: NOW };
     let terms = judge(get(request), response, times, &Policy::default()).unwrap();
     let body = Body::Whole(Bytes::copy_from_slice(body));
-    Arc::new(Object::new(&budget(), StatusCode::OK, headers, terms, body))
+    let standing = standing(&Ledger::for_tests());
+    Arc::new(Object::new(&budget(), StatusCode::OK, headers, terms, body, standing))
+}
+
+fn standing(ledger: &Ledger) -> Standing {
+    Standing::new(ledger.moment(), "site", "/", &purge::tags(&HeaderMap::new()))
 }
 
 fn budget() -> Budget {
@@ -31,7 +37,7 @@ fn budget() -> Budget {
 }
 
 fn store(capacity_bytes: u64, eviction: Eviction) -> Store {
-    Store::new(capacity_bytes, eviction, budget())
+    Store::new(capacity_bytes, eviction, budget(), Ledger::for_tests())
 }
 
 fn text(found: Lookup) -> Option<Vec<u8>> {
@@ -46,17 +52,27 @@ fn each_variant_answers_its_own_requests() {
     let (english, korean) =
         (fields(&[("accept-language", "en")]), fields(&[("accept-language", "ko")]));
     assert!(matches!(store.lookup(&key, get(&english)), Lookup::Nothing));
-    store.insert(key, object(&english, "accept-language", b"hello"), get(&english), store.moment());
+    store.insert(
+        key,
+        object(&english, "accept-language", b"hello"),
+        get(&english),
+        store.ledger().moment(),
+    );
     assert!(matches!(store.lookup(&key, get(&korean)), Lookup::OtherVariants(_)));
     store.insert(
         key,
         object(&korean, "accept-language", b"annyeong"),
         get(&korean),
-        store.moment(),
+        store.ledger().moment(),
     );
     assert_eq!(text(store.lookup(&key, get(&english))).unwrap(), b"hello");
     assert_eq!(text(store.lookup(&key, get(&korean))).unwrap(), b"annyeong");
-    store.insert(key, object(&english, "accept-language", b"hi"), get(&english), store.moment());
+    store.insert(
+        key,
+        object(&english, "accept-language", b"hi"),
+        get(&english),
+        store.ledger().moment(),
+    );
     assert_eq!(text(store.lookup(&key, get(&english))).unwrap(), b"hi");
     assert_eq!(text(store.lookup(&key, get(&korean))).unwrap(), b"annyeong");
     store.invalidate(&key);
@@ -70,7 +86,12 @@ fn a_key_has_a_bounded_number_of_variants() {
     for number in 0..10 * VARIANTS_MAX {
         let mut request = HeaderMap::new();
         request.insert("x-variant", HeaderValue::from(number));
-        store.insert(key, object(&request, "x-variant", b"."), get(&request), store.moment());
+        store.insert(
+            key,
+            object(&request, "x-variant", b"."),
+            get(&request),
+            store.ledger().moment(),
+        );
     }
     assert_eq!(store.variants(&key.object).unwrap().all.len(), VARIANTS_MAX);
 }
@@ -80,7 +101,7 @@ fn a_refresh_replaces_just_what_it_was_made_from() {
     let store = store(1 << 20, Eviction::Lru);
     let (key, request) = (Key::new("site", "/"), HeaderMap::new());
     let (first, second) = (object(&request, "", b"1"), object(&request, "", b"2"));
-    store.insert(key, Arc::clone(&first), get(&request), store.moment());
+    store.insert(key, Arc::clone(&first), get(&request), store.ledger().moment());
     store.refresh(key, &first, Arc::clone(&second));
     assert_eq!(text(store.lookup(&key, get(&request))).unwrap(), b"2");
     store.refresh(key, &first, Arc::clone(&first));
@@ -95,7 +116,7 @@ fn what_is_forgotten_leaves_nothing_behind() {
     let store = store(1 << 20, Eviction::Lru);
     let (key, request) = (Key::new("site", "/"), HeaderMap::new());
     let held = object(&request, "", b"1");
-    store.insert(key, Arc::clone(&held), get(&request), store.moment());
+    store.insert(key, Arc::clone(&held), get(&request), store.ledger().moment());
     store.forget(key, &object(&request, "", b"1"));
     assert!(matches!(store.lookup(&key, get(&request)), Lookup::Found(_)), "not this one");
     store.forget(key, &held);
@@ -111,7 +132,12 @@ fn the_capacity_holds_overhead_included() {
         let request = HeaderMap::new();
         for number in 0..10_000 {
             let key = Key::new("site", &format!("/{number}"));
-            store.insert(key, object(&request, "", &[0; 100]), get(&request), store.moment());
+            store.insert(
+                key,
+                object(&request, "", &[0; 100]),
+                get(&request),
+                store.ledger().moment(),
+            );
         }
         store.maintain();
         assert!(store.held_bytes() <= capacity, "{eviction:?}: {}", store.held_bytes());
@@ -129,7 +155,12 @@ fn lfu_keeps_what_is_asked_for_often_and_lru_what_was_asked_for_last() {
             let key = Key::new("site", name);
             let found = matches!(store.lookup(&key, get(&request)), Lookup::Found(_));
             if !found {
-                store.insert(key, object(&request, "", &[0; 1000]), get(&request), store.moment());
+                store.insert(
+                    key,
+                    object(&request, "", &[0; 1000]),
+                    get(&request),
+                    store.ledger().moment(),
+                );
             }
             store.maintain();
             found
@@ -156,11 +187,11 @@ fn what_was_asked_for_before_a_write_is_not_kept_after_it() {
     let store = store(1 << 20, Eviction::Lru);
     let (key, request) = (Key::new("site", "/"), HeaderMap::new());
     let held = object(&request, "", b"1");
-    let before = store.moment();
+    let before = store.ledger().moment();
     store.invalidate(&key);
     store.insert(key, Arc::clone(&held), get(&request), before);
     assert!(matches!(store.lookup(&key, get(&request)), Lookup::Nothing));
-    store.insert(key, held, get(&request), store.moment());
+    store.insert(key, held, get(&request), store.ledger().moment());
     assert!(matches!(store.lookup(&key, get(&request)), Lookup::Found(_)));
 }
 
@@ -179,4 +210,48 @@ fn slices_are_kept_one_by_one() {
     assert!(matches!(store.slice(ContentId::fresh(), 9), Slice::Missing));
     assert!(store.all_slices(&sliced).is_none());
     assert_eq!((store.slices(), store.keys()), (2, 0));
+}
+
+#[test]
+fn a_purge_is_seen_at_the_next_look() {
+    let site = Scope::Site("site");
+    let (key, request) = (Key::new("site", "/"), HeaderMap::new());
+    for mode in [Mode::Soft, Mode::Hard] {
+        let store = store(1 << 20, Eviction::Lru);
+        let before = store.ledger().moment();
+        let old = object(&request, "", b"1");
+        store.insert(key, Arc::clone(&old), get(&request), before);
+        store.ledger().purge(Scope::Site("other"), mode).unwrap();
+        assert!(matches!(store.lookup(&key, get(&request)), Lookup::Found(_)));
+        store.ledger().purge(site, mode).unwrap();
+        match (store.lookup(&key, get(&request)), mode) {
+            (Lookup::Purged(_), Mode::Soft) | (Lookup::Nothing, Mode::Hard) => {}
+            _ => panic!("{mode:?}"),
+        }
+        store.insert(key, Arc::clone(&old), get(&request), before);
+        let found = store.lookup(&key, get(&request));
+        assert!(!matches!(found, Lookup::Found(_)), "it was on its way in");
+    }
+}
+
+#[test]
+fn slices_of_what_was_purged_have_no_name_any_more() {
+    let store = store(1 << 24, Eviction::Lru);
+    let (key, request) = (Key::new("site", "/"), HeaderMap::new());
+    let insert = |sliced| {
+        let headers = fields(&[("cache-control", "max-age=60"), ("etag", "\"v1\"")]);
+        let response = Response { status: StatusCode::OK, headers: &headers };
+        let times = Times { request: NOW, response: NOW };
+        let terms = judge(get(&request), response, times, &Policy::default()).unwrap();
+        let standing = standing(store.ledger());
+        let body = Body::Sliced(sliced);
+        let object = Object::new(&budget(), StatusCode::OK, headers, terms, body, standing);
+        let kept = store.insert(key, Arc::new(object), get(&request), store.ledger().moment());
+        let Body::Sliced(sliced) = kept.body else { panic!("in slices") };
+        sliced.content
+    };
+    let first = insert(Sliced::fresh(10 * SLICE_BYTES));
+    assert_eq!(insert(Sliced::fresh(10 * SLICE_BYTES)), first, "the same content");
+    store.ledger().purge(Scope::Everything, Mode::Hard).unwrap();
+    assert_ne!(insert(Sliced::fresh(10 * SLICE_BYTES)), first, "however alike it looks");
 }
