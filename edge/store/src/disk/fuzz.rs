@@ -3,6 +3,7 @@
 
 use twox_hash::XxHash3_64;
 
+use super::history_file;
 use super::meta::{Decoded, Meta};
 use super::record::{self, HEADER_BYTES, Header, Spot};
 use super::segment::{SegmentHeader, VERSION};
@@ -15,6 +16,7 @@ const SPOT: Spot = Spot { seed: 1, segment: 2, offset: 3 };
 pub fn decode(data: &[u8]) {
     header(data);
     head(data);
+    let _ = history_file::decode(data.to_vec());
     let _ = record::verified(data, SPOT, Id([0; 16]));
     if let Some(mut bytes) = data.first_chunk::<HEADER_BYTES>().copied() {
         bytes[..4].copy_from_slice(b"KREC");

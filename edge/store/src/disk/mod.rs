@@ -24,6 +24,7 @@ mod disks;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
+mod history_file;
 mod lock;
 mod meta;
 mod queue;

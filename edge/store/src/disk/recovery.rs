@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicU64;
 use super::counters::{Counters, count};
 use super::device::Device;
 use super::error::Reason;
+use super::history_file;
 use super::meta::{Decoded, Meta};
 use super::queue::Queue;
 use super::record::{Header, What};
@@ -81,6 +82,7 @@ impl Opening {
             self.remove_left(&mut found, &loaded)?;
             take(&mut found, loaded);
         }
+        history_file::load(&self.folder, &self.ledger, &self.counters);
         let words = self.replay(meta, &mut found)?;
         next_sequence = words.values().fold(next_sequence, |it, word| it.max(word.sequence + 1));
 
@@ -110,6 +112,7 @@ impl Opening {
             marks,
             counters,
             queue,
+            ledger: self.ledger,
             lost,
             sequence: next_sequence,
             number: next_number,
@@ -267,7 +270,7 @@ impl Opening {
 }
 
 /// The files and folders that are ours, the lock aside.
-const OURS: [&str; 4] = ["meta", "segments", "snapshot", "snapshot.old"];
+const OURS: [&str; 5] = ["meta", "segments", "snapshot", "snapshot.old", "history"];
 
 fn segment_paths(folder: &Path) -> Result<Vec<PathBuf>, Reason> {
     let entries = match fs::read_dir(folder) {

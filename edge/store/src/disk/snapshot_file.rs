@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::counters::{Counters, add, count};
 use super::device::{self, Device};
 use super::error::Reason;
+use super::history_file;
 use super::snapshot::{BLOCK_BYTES, HEAD_BYTES, Head, Mark};
 use super::volume::Volume;
 use crate::policy::log::Entry;
@@ -93,8 +94,9 @@ fn read(device: &dyn Device, file: &File, seed: u64) -> io::Result<Option<Loaded
     Ok(Some(Loaded { head, blocks }))
 }
 
-/// Writes a snapshot, and makes the former newest the older one.
+/// Writes a snapshot, and makes the former newest the older one; beside it, the history.
 pub(crate) fn write(volume: &Volume) -> Result<(), Reason> {
+    history_file::write(&*volume.device, &volume.folder, &volume.ledger, &volume.counters)?;
     let folder = &volume.folder;
     let temporary = folder.join("snapshot.new");
     let failed = |error| Reason::io("write", &temporary)(error);

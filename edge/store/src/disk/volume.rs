@@ -15,8 +15,8 @@ use super::record::{self, Spot};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use super::snapshot::{Head, Mark};
 use crate::Id;
-use crate::policy::Log;
 use crate::policy::log::Place;
+use crate::policy::{Ledger, Log};
 
 /// Failed reads after which a disk is out; each thousand good ones make up for one.
 const READ_ERRORS_MAX: u64 = 16;
@@ -33,6 +33,7 @@ pub(crate) struct Volume {
     pub(crate) segment_bytes: u32,
     index: Mutex<Index>,
     pub(crate) marks: Mutex<Marks>,
+    pub(crate) ledger: Arc<Ledger>,
     /// Ids whose last word is in a segment that is doomed from the start.
     pub(crate) lost: Vec<Id>,
     pub(crate) counters: Arc<Counters>,
@@ -121,6 +122,7 @@ pub(crate) struct Parts {
     pub(crate) marks: Marks,
     pub(crate) counters: Arc<Counters>,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) lost: Vec<Id>,
     pub(crate) sequence: u64,
     pub(crate) number: u64,
@@ -139,6 +141,7 @@ impl Volume {
             space_max: parts.space_max,
             index: Mutex::new(parts.index),
             marks: Mutex::new(parts.marks),
+            ledger: parts.ledger,
             lost: parts.lost,
             counters: parts.counters,
             queue: parts.queue,

@@ -45,6 +45,22 @@ impl History {
         self.current.find(hash).or_else(|| self.older.find(hash)).unwrap_or(0)
     }
 
+    /// All of it: the current generation, then the older one.
+    pub(super) fn words(&self) -> [Vec<u32>; 2] {
+        [self.current.words.clone(), self.older.words.clone()]
+    }
+
+    /// Takes over what [`History::words`] gave, unless something is remembered already. What can't
+    /// be of a history is left out.
+    pub(super) fn restore(&mut self, [current, older]: [Vec<u32>; 2]) {
+        if self.current.noted > 0 || self.older.noted > 0 {
+            return;
+        }
+        if let (Some(current), Some(older)) = (Generation::of(current), Generation::of(older)) {
+            *self = Self { current, older };
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         (self.current.words.capacity() + self.older.words.capacity()) * size_of::<u32>()
     }
@@ -54,6 +70,13 @@ impl Generation {
     fn new(planned: usize) -> Self {
         let buckets = planned.div_ceil(PLANNED);
         Self { words: vec![0; buckets * WAYS], noted: 0, planned }
+    }
+
+    fn of(words: Vec<u32>) -> Option<Self> {
+        let buckets = words.len() / WAYS;
+        let noted = words.iter().filter(|word| **word != 0).count();
+        let whole = buckets > 0 && words.len() == buckets * WAYS;
+        whole.then_some(Self { words, noted, planned: buckets * PLANNED })
     }
 
     /// The start of the bucket, and the fingerprint in its place. They come from different bits.

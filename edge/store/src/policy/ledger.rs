@@ -94,6 +94,17 @@ impl Ledger {
         }
     }
 
+    /// All that it remembers, to be kept in a file. Eleven bytes for each record that is held.
+    #[must_use]
+    pub fn remembered(&self) -> [Vec<u32>; 2] {
+        self.history().words()
+    }
+
+    /// Goes on with what [`Ledger::remembered`] gave another, where this one remembers nothing yet.
+    pub fn remember(&self, words: [Vec<u32>; 2]) {
+        self.history().restore(words);
+    }
+
     /// What becomes of a record of `len` bytes that was asked for `frequency` times and has no
     /// place in memory any more. What is dropped is remembered.
     #[must_use]

@@ -145,3 +145,17 @@ fn several_disks_share_by_size_and_one_less_moves_only_its_share() {
     let found = (0..number).filter(|number| get(&disks, id(*number)).is_some()).count() as u64;
     assert_eq!(found, held[0] + held[1]);
 }
+
+#[test]
+fn what_was_asked_for_is_remembered_beyond_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || vec![DiskOptions { path: folder.path().to_owned(), size_bytes: SMALL_BYTES }];
+    let before = settings();
+    let disks = Disks::open_on(options(), &before, Arc::new(Faulty::default()));
+    before.ledger.note(&id(1), 7);
+    drop(started(disks));
+    let after = settings();
+    let _disks = started(Disks::open_on(options(), &after, Arc::new(Faulty::default())));
+    assert_eq!(after.ledger.frequency(&id(1)), 7);
+    assert_eq!(after.ledger.frequency(&id(2)), 0);
+}

@@ -64,7 +64,7 @@ fn every_class_of_byte_may_be_wrong() {
     assert_eq!(whole, 60);
     for store in &stores {
         let segment = files(&store.join("segments")).remove(0);
-        let others = ["meta", "snapshot", "lock"].map(|name| store.join(name));
+        let others = ["meta", "snapshot", "history", "lock"].map(|name| store.join(name));
         for file in others.into_iter().chain([segment]).filter(|file| file.exists()) {
             let name = file.strip_prefix(store).unwrap();
             // Headers of files, of records and blocks, ids, lengths, checksums, payloads.
@@ -97,7 +97,7 @@ fn check_copy(root: &tempfile::TempDir, store: &Path, damage: impl Fn(&Path)) ->
 #[test]
 fn one_damaged_file_costs_little() {
     let (root, [closed, _]) = stores();
-    for name in ["meta", "snapshot", "snapshot.old", "lock"] {
+    for name in ["meta", "snapshot", "snapshot.old", "history", "lock"] {
         let damage = |copy: &Path| fs::write(copy.join(name), b"garbage").unwrap();
         assert_eq!(check_copy(&root, &closed, damage), 60, "{name}");
     }
