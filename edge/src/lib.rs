@@ -25,6 +25,7 @@ mod forward;
 mod interim;
 mod journey;
 mod key;
+mod metrics;
 mod node;
 pub mod purge;
 mod record;
@@ -55,9 +56,9 @@ use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::purge::{JournalError, Mode, Scope};
-use crate::record::Metrics;
 use crate::status::Observer;
 
 /// How long connections stay open without a request when the edge stops: a request that is under

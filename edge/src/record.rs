@@ -1,7 +1,4 @@
 //! One record a request: counters, and a line in the access log.
-//!
-//! All handles are made when a site or the node is set up. Recording a request
-//! is a few additions; no label is looked up.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -12,291 +9,14 @@ use bytes::Bytes;
 use http::{Method, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use kingcdn_config::clock::Stopwatch;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
-};
 
-use crate::admission::Refusal;
-use crate::arrivals::SliceMetrics;
 use crate::cache_status::Cache;
-use crate::caching::{Forward, NoStale, Unstorable};
 use crate::content::{Content, EndedEarly};
-use crate::fetch::NotStored;
+use crate::metrics::Metrics;
 use crate::trace::Traced;
-use crate::upgrade::End;
-use crate::upstream::OriginMetrics;
 
 /// Target of the access log's events.
 const ACCESS: &str = "kingcdn::access";
-
-/// Every metric of an edge.
-pub(crate) struct Metrics {
-    requests: IntCounterVec,
-    bytes: IntCounterVec,
-    origin_requests: IntCounterVec,
-    origin_bytes: IntCounterVec,
-    origin_responses: IntCounterVec,
-    /// Time from a request's arrival to its answer's last byte handed over, by [`Cache::index`].
-    seconds: [Histogram; Cache::ALL.len()],
-    refused: IntCounterVec,
-    /// By [`Forward::index`].
-    forwards: [IntCounter; Forward::ALL.len()],
-    not_stored: IntCounterVec,
-    not_bridged: IntCounterVec,
-    /// Client connections open now.
-    pub(crate) connections: IntGauge,
-    /// Connections refused because too many were open.
-    pub(crate) connections_refused: IntCounter,
-    /// Connections that ended in an error of the client's making, by reason.
-    pub(crate) connection_errors: IntCounterVec,
-    /// Fetches under way.
-    pub(crate) fills: IntGauge,
-    /// Connections that have switched to another protocol.
-    pub(crate) tunnels: TunnelMetrics,
-    /// Spans that no collector has got.
-    pub(crate) spans_lost: IntCounter,
-    /// Memory that content takes, whoever holds it.
-    pub(crate) content_bytes: IntGauge,
-    /// What is counted of large objects.
-    pub(crate) slices: SliceMetrics,
-    /// Bytes held, by tier.
-    pub(crate) cache_bytes: IntGaugeVec,
-    /// Bytes that may be held, by tier.
-    pub(crate) cache_capacity_bytes: IntGaugeVec,
-    /// Keys held, by tier.
-    pub(crate) cache_objects: IntGaugeVec,
-}
-
-/// The metrics of connections that have switched to another protocol.
-pub(crate) struct TunnelMetrics {
-    /// Open now, those included whose origin is being asked.
-    pub(crate) open: IntGauge,
-    /// Bytes from clients.
-    pub(crate) bytes_in: IntCounter,
-    /// Bytes to clients.
-    pub(crate) bytes_out: IntCounter,
-    ended: IntCounterVec,
-}
-
-impl TunnelMetrics {
-    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let bytes = counters(
-            registry,
-            "tunnel_bytes_total",
-            "Bytes carried after a switch of protocols, from (in) and to (out) clients.",
-            &["direction"],
-        )?;
-        let ended = counters(registry, "tunnels_ended_total", "Tunnels ended.", &["reason"])?;
-        for end in End::ALL {
-            ended.with_label_values(&[end.as_str()]);
-        }
-        Ok(Self {
-            open: gauge(registry, "tunnels", "Connections that switched protocols, open now.")?,
-            bytes_in: bytes.with_label_values(&["in"]),
-            bytes_out: bytes.with_label_values(&["out"]),
-            ended,
-        })
-    }
-
-    /// Counts one that has ended.
-    pub(crate) fn end(&self, how: End) {
-        self.ended.with_label_values(&[how.as_str()]).inc();
-    }
-}
-
-/// The metrics of one site, by [`Cache::index`] where there are several.
-pub(crate) struct SiteMetrics {
-    requests: [IntCounter; Cache::ALL.len()],
-    bytes: [IntCounter; Cache::ALL.len()],
-    pub(crate) origins: OriginMetrics,
-}
-
-impl Metrics {
-    /// Registers all of them.
-    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let site_cache = &["site", "cache"];
-        let seconds = HistogramVec::new(
-            HistogramOpts::new(
-                "kingcdn_edge_request_seconds",
-                "Time from a request's arrival to the last byte of its answer handed over.",
-            )
-            .buckets(prometheus::exponential_buckets(0.000_1, 2.5, 14)?),
-            &["cache"],
-        )?;
-        registry.register(Box::new(seconds.clone()))?;
-        let forwards = counters(
-            registry,
-            "forwards_total",
-            "Requests that went on towards an origin, by why they weren't answered from the cache.",
-            &["reason"],
-        )?;
-        let metrics = Self {
-            forwards: Forward::ALL.map(|why| forwards.with_label_values(&[why.as_str()])),
-            not_bridged: counters(
-                registry,
-                "not_bridged_total",
-                "Origins' failures for which no stale answer stood in although one was held.",
-                &["reason"],
-            )?,
-            requests: counters(registry, "requests_total", "Requests answered.", site_cache)?,
-            bytes: counters(registry, "bytes_total", "Body bytes sent.", site_cache)?,
-            origin_requests: counters(
-                registry,
-                "origin_requests_total",
-                "Requests sent to origins, repetitions included.",
-                &["site"],
-            )?,
-            origin_bytes: counters(
-                registry,
-                "origin_bytes_total",
-                "Body bytes received from origins.",
-                &["site"],
-            )?,
-            origin_responses: counters(
-                registry,
-                "origin_responses_total",
-                "What came of attempts at origins, by class of status; none: no answer.",
-                &["site", "class"],
-            )?,
-            seconds: Cache::ALL.map(|cache| seconds.with_label_values(&[cache.as_str()])),
-            refused: counters(registry, "refused_total", "Requests refused.", &["reason"])?,
-            not_stored: counters(
-                registry,
-                "not_stored_total",
-                "Answers that were not stored.",
-                &["reason"],
-            )?,
-            connections: gauge(registry, "connections", "Client connections open now.")?,
-            connections_refused: counter(
-                registry,
-                "connections_refused_total",
-                "Connections refused because too many were open.",
-            )?,
-            spans_lost: counter(
-                registry,
-                "spans_lost_total",
-                "Spans of traces that no collector has got.",
-            )?,
-            connection_errors: counters(
-                registry,
-                "connection_errors_total",
-                "Connections that ended in an error.",
-                &["reason"],
-            )?,
-            fills: gauge(registry, "fills", "Fetches from origins under way.")?,
-            tunnels: TunnelMetrics::new(registry)?,
-            content_bytes: gauge(
-                registry,
-                "content_bytes",
-                "Memory that content takes: stored, on its way in, or still being read.",
-            )?,
-            slices: SliceMetrics::new(registry)?,
-            cache_bytes: gauges(registry, "cache_bytes", "Bytes held, overhead included.")?,
-            cache_capacity_bytes: gauges(registry, "cache_capacity_bytes", "Bytes at most.")?,
-            cache_objects: gauges(registry, "cache_objects", "Keys held.")?,
-        };
-        for reason in Unstorable::ALL.map(NotStored::Rules).iter().chain(&NotStored::OURS) {
-            metrics.not_stored.with_label_values(&[reason.as_str()]);
-        }
-        for reason in NoStale::ALL.iter().filter(|reason| **reason != NoStale::NotAnError) {
-            metrics.not_bridged.with_label_values(&[reason.as_str()]);
-        }
-        for refusal in Refusal::ALL {
-            metrics.refused.with_label_values(&[refusal.as_str()]);
-        }
-        Ok(metrics)
-    }
-
-    /// The handles of one site.
-    pub(crate) fn site(&self, name: &str) -> SiteMetrics {
-        let of = |all: &IntCounterVec| {
-            Cache::ALL.map(|cache| all.with_label_values(&[name, cache.as_str()]))
-        };
-        SiteMetrics {
-            requests: of(&self.requests),
-            bytes: of(&self.bytes),
-            origins: OriginMetrics::new(
-                name,
-                &self.origin_requests,
-                &self.origin_bytes,
-                &self.origin_responses,
-            ),
-        }
-    }
-
-    /// Counts a refused request.
-    pub(crate) fn refuse(&self, refusal: Refusal) {
-        self.refused.with_label_values(&[refusal.as_str()]).inc();
-    }
-
-    /// Counts a request that went on towards an origin.
-    pub(crate) fn forward(&self, why: Forward) {
-        self.forwards[why.index()].inc();
-    }
-
-    /// Counts an origin's failure for which nothing held stands in. What is no failure isn't
-    /// counted.
-    pub(crate) fn not_bridged(&self, why: NoStale) {
-        if why != NoStale::NotAnError {
-            self.not_bridged.with_label_values(&[why.as_str()]).inc();
-        }
-    }
-
-    /// Counts an answer that isn't stored.
-    pub(crate) fn not_stored(&self, reason: NotStored) {
-        self.not_stored.with_label_values(&[reason.as_str()]).inc();
-    }
-}
-
-impl SiteMetrics {
-    /// Requests answered, of one kind.
-    pub(crate) fn requests(&self, cache: Cache) -> u64 {
-        self.requests[cache.index()].get()
-    }
-
-    /// Body bytes sent, of one kind.
-    pub(crate) fn bytes(&self, cache: Cache) -> u64 {
-        self.bytes[cache.index()].get()
-    }
-}
-
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntCounterVec, prometheus::Error> {
-    let all = IntCounterVec::new(Opts::new(format!("kingcdn_edge_{name}"), help), labels)?;
-    registry.register(Box::new(all.clone()))?;
-    Ok(all)
-}
-
-pub(crate) fn counter(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-) -> Result<IntCounter, prometheus::Error> {
-    let counter = IntCounter::new(format!("kingcdn_edge_{name}"), help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
-
-pub(crate) fn gauge(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-) -> Result<IntGauge, prometheus::Error> {
-    let gauge = IntGauge::new(format!("kingcdn_edge_{name}"), help)?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
-}
-
-fn gauges(registry: &Registry, name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
-    let all = IntGaugeVec::new(Opts::new(format!("kingcdn_edge_{name}"), help), &["tier"])?;
-    registry.register(Box::new(all.clone()))?;
-    Ok(all)
-}
 
 /// What happened to one request. Counted and logged when it is dropped: when the answer has been
 /// handed over, or can't be any more.
@@ -365,26 +85,22 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let seconds = self.started.elapsed().as_secs_f64();
-        let (index, site) = (self.cache.index(), &self.site.metrics);
-        site.requests[index].inc();
-        site.bytes[index].inc_by(self.bytes);
-        self.metrics.seconds[index].observe(seconds);
+        self.metrics.request(&self.site.metrics, self.cache, self.bytes, seconds);
         let Some(more) = self.more.take() else { return };
         if let Some(traced) = more.trace {
             traced.end(self.bytes, self.complete);
         }
         let Some(line) = more.line else { return };
-        // Displayed rather than as strings, which would be looked through for what to escape:
-        // nothing in them needs it. Whole microseconds, since what is finer is noise.
+        // Whole microseconds, since what is finer is noise.
         tracing::info!(
             target: ACCESS,
-            site = %self.site.name,
+            site = self.site.name.as_str(),
             client = %line.client,
-            method = %line.method,
-            target = %line.uri,
+            method = line.method.as_str(),
+            path = %line.uri,
             status = line.status.as_u16(),
-            cache = %self.cache.as_str(),
-            reason = %line.reason,
+            cache = self.cache.as_str(),
+            reason = line.reason,
             bytes = self.bytes,
             ms = (seconds * 1e6).round() / 1e3,
             complete = self.complete,

@@ -10,7 +10,7 @@ use kingcdn_config::{self as config, Config};
 
 use crate::caching::{CDN_CACHE_CONTROL, Cookies, Policy};
 use crate::key::KeyRules;
-use crate::record::{Metrics, SiteMetrics};
+use crate::metrics::{Metrics, SiteMetrics};
 use crate::upstream::{Outbound, Upstream};
 
 /// One site.

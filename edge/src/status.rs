@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::accept::stopped;
 use crate::cache_status::Cache;
+use crate::metrics::SiteMetrics;
 use crate::node::Node;
-use crate::record::SiteMetrics;
 
 /// How often the store is maintained and the gauges are set.
 const TICK: Duration = Duration::from_millis(100);

@@ -24,8 +24,8 @@ use tokio_util::task::TaskTracker;
 use crate::admission::Refusal;
 use crate::answer::{Answer, failed, passed_on, refused};
 use crate::caching::{Forward, fields};
+use crate::metrics::{Metrics, TunnelMetrics};
 use crate::node::Node;
-use crate::record::{Metrics, TunnelMetrics};
 use crate::site::Site;
 use crate::upstream::{FetchError, RequestBody};
 

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntGauge, Registry};
 
-use crate::record::{counter, gauge};
+use crate::metrics::{counter, gauge};
 
 /// What is counted of large objects.
 pub(crate) struct SliceMetrics {
