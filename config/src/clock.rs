@@ -89,6 +89,12 @@ impl Clock {
     }
 }
 
+/// The time of day as the system says it now, for stamping what people read. It may run backwards.
+#[allow(clippy::disallowed_methods)] // This is the one clock module.
+pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Measures how long something takes, finer than a [`Timestamp`] can.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);

@@ -2,6 +2,7 @@
 //! buffers. When whoever reads them falls behind, lines are lost and counted; the
 //! node never waits.
 
+mod access;
 mod queue;
 
 use std::io::{self, IsTerminal as _};
@@ -12,6 +13,7 @@ use prometheus::{IntCounter, Registry};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::access::AccessLines;
 use crate::cli::{LogFormat, LogOptions};
 use crate::failure::Failure;
 
@@ -31,8 +33,17 @@ pub(crate) fn start(options: &LogOptions) -> Result<Logs, Failure> {
         queue::start(io::stderr()).map_err(|error| Failure::Running(error.into()))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
     let started = match options.log_format {
-        LogFormat::Text => log.with_ansi(wants_colour()).finish().try_init(),
-        LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text => log
+            .with_ansi(wants_colour())
+            .map_event_format(|others| AccessLines { json: false, others })
+            .finish()
+            .try_init(),
+        LogFormat::Json => log
+            .json()
+            .flatten_event(true)
+            .map_event_format(|others| AccessLines { json: true, others })
+            .finish()
+            .try_init(),
     };
     started.map_err(|error| Failure::Running(error.into()))?;
     Ok(Logs { _writer: writer, lines })

@@ -1,6 +1,5 @@
 //! A trace: requests from a table, or from an edge's own access log.
 
-use std::fmt;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead, BufReader};
@@ -8,7 +7,6 @@ use std::path::Path;
 
 use kingcdn_store::replay::Request;
 use serde::Deserialize;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 /// A longer line is none of a trace.
 const LINE_MAX_BYTES: u64 = 1 << 20;
@@ -192,11 +190,11 @@ fn hash(parts: &[&str]) -> u64 {
 
 fn logged(text: &str, left_out: &mut LeftOut) -> Result<Option<Request>, Wrong> {
     let line: Line = serde_json::from_str(text).map_err(|it| Wrong::Json(it.to_string()))?;
-    if !line.is_access {
+    if line.target.as_deref() != Some("kingcdn::access") {
         left_out.other_lines += 1;
         return Ok(None);
     }
-    let (Some(site), Some(target), Some(bytes)) = (&line.site, &line.target, line.bytes) else {
+    let (Some(site), Some(path), Some(bytes)) = (&line.site, &line.path, line.bytes) else {
         left_out.other_lines += 1;
         return Ok(None);
     };
@@ -206,59 +204,21 @@ fn logged(text: &str, left_out: &mut LeftOut) -> Result<Option<Request>, Wrong> 
         left_out.not_whole += 1;
         return Ok(None);
     }
-    request(hash(&[site, target]), bytes).map(Some)
+    request(hash(&[site, path]), bytes).map(Some)
 }
 
-/// What is wanted of a line of the access log. It has two members `target`: the request's, and
-/// the log's own name for its kind of event.
-#[derive(Debug, Default)]
+/// What is wanted of a line of the access log.
+#[derive(Debug, Default, Deserialize)]
 struct Line {
-    is_access: bool,
+    target: Option<String>,
     site: Option<String>,
     method: Option<String>,
-    target: Option<String>,
+    path: Option<String>,
     status: Option<u64>,
     cache: Option<String>,
     bytes: Option<u64>,
+    #[serde(default)]
     complete: bool,
-}
-
-impl<'de> Deserialize<'de> for Line {
-    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_map(LineVisitor)
-    }
-}
-
-struct LineVisitor;
-
-impl<'de> Visitor<'de> for LineVisitor {
-    type Value = Line;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line, A::Error> {
-        let mut line = Line::default();
-        while let Some(name) = map.next_key::<String>()? {
-            match name.as_str() {
-                "target" => match map.next_value::<String>()? {
-                    kind if kind == "kingcdn::access" => line.is_access = true,
-                    target => line.target = Some(target),
-                },
-                "site" => line.site = map.next_value()?,
-                "method" => line.method = map.next_value()?,
-                "status" => line.status = map.next_value()?,
-                "cache" => line.cache = map.next_value()?,
-                "bytes" => line.bytes = map.next_value()?,
-                "complete" => line.complete = map.next_value()?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(line)
-    }
 }
 
 #[cfg(test)]
@@ -304,7 +264,7 @@ mod tests {
     fn an_access_log_gives_the_whole_objects_in_it() {
         let line = |method: &str, status: u16, cache: &str, complete: bool| {
             format!(
-                "{{\"level\":\"INFO\",\"site\":\"s\",\"method\":\"{method}\",\"target\":\"/a\",\
+                "{{\"level\":\"INFO\",\"site\":\"s\",\"method\":\"{method}\",\"path\":\"/a\",\
                  \"status\":{status},\"cache\":\"{cache}\",\"bytes\":10,\"complete\":{complete},\
                  \"target\":\"kingcdn::access\"}}\n"
             )
