@@ -35,6 +35,7 @@ pub(crate) struct Claims {
     pub(crate) sites: Vec<Spanned<Label>>,
     pub(crate) nameservers: Vec<Spanned<Label>>,
     pub(crate) zones: Vec<Spanned<DomainName>>,
+    pub(crate) secondaries: Vec<Spanned<Label>>,
     pub(crate) networks: Vec<Spanned<IpNet>>,
     pub(crate) hosts: Vec<Spanned<DomainName>>,
     pub(crate) nodes: Vec<Node>,
@@ -97,6 +98,8 @@ impl Claims {
         let nameservers = called("name servers");
         once(problems, "dns.nameserver.name", &self.nameservers, &nameservers, own_name);
         once(problems, "dns.zone.name", &self.zones, &called("zones"), "keep one of them");
+        let keep = "keep one of them";
+        once(problems, "dns.secondary.name", &self.secondaries, &called("secondaries"), keep);
         let networks = "two networks have the prefix";
         once(problems, "dns.network.prefix", &self.networks, networks, "keep one of them");
         let regions = "two rules name";

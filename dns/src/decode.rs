@@ -17,7 +17,9 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
-pub(crate) use edns::{Edns, OPT, PAYLOAD_MAX, Subnet, write_cookie, write_keepalive, write_nsid};
+pub(crate) use edns::{
+    Edns, OPT, PAYLOAD_MAX, Subnet, TSIG, write_cookie, write_keepalive, write_nsid,
+};
 pub(crate) use reader::Reader;
 
 use crate::cookies::Cookie;
@@ -58,6 +60,8 @@ pub(crate) struct Query<'p> {
     pub(crate) octets: &'p [u8],
     /// What the client can do, where it says so and we can read it.
     pub(crate) edns: Option<Edns>,
+    /// Whether its last record is a signature (TSIG).
+    pub(crate) signed: bool,
     pub(crate) question: Result<Question, Refusal>,
     pub(crate) promise: Promise,
 }
@@ -72,6 +76,8 @@ pub(crate) struct Promise {
     pub(crate) keepalive: Option<u16>,
     /// Whether the client is where it says: its cookie is ours.
     pub(crate) proven: bool,
+    /// Octets that the answer's signature needs behind OPT.
+    pub(crate) tail: usize,
 }
 
 /// Why a packet gets no answer at all.
@@ -94,6 +100,8 @@ pub(crate) enum Refusal {
     OnlyCookie,
     #[error("it ends too early, or a name in it is none")]
     Malformed,
+    #[error("the signature isn't the last record")]
+    Signature,
     #[error("the OPT record is malformed")]
     Edns,
     #[error("the EDNS version is unknown")]
@@ -114,7 +122,7 @@ pub(crate) enum Refusal {
     Class,
     #[error("the type stands for a name that isn't there")]
     NoType,
-    #[error("zones aren't transferred")]
+    #[error("zones are transferred to secondaries alone")]
     Transfer,
 }
 
@@ -138,6 +146,7 @@ impl Refusal {
             Self::Questions
             | Self::Malformed
             | Self::Edns
+            | Self::Signature
             | Self::SubnetBits
             | Self::SubnetLength
             | Self::SubnetScope
@@ -166,6 +175,7 @@ pub(crate) fn decode(packet: &[u8]) -> Result<Query<'_>, Silence> {
         flags: header[2] & REPEATED,
         octets: &[],
         edns: None,
+        signed: false,
         question: Err(Refusal::Questions),
         promise: Promise::default(),
     };
@@ -180,8 +190,9 @@ pub(crate) fn decode(packet: &[u8]) -> Result<Query<'_>, Silence> {
     if count(4) == 0 || !query.octets.is_empty() {
         let others = u32::from(count(6)) + u32::from(count(8));
         match edns::read(reader, others, count(10)) {
-            Ok(None) => {}
-            Ok(Some((edns, fault))) => {
+            Ok((None, signed)) => query.signed = signed,
+            Ok((Some((edns, fault)), signed)) => {
+                query.signed = signed;
                 query.edns = Some(edns);
                 if let Some(refusal) = fault {
                     query.question = Err(refusal);

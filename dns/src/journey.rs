@@ -1,5 +1,6 @@
 //! A query's journey, from a packet to the packet that answers it, and its record.
 
+mod signed;
 pub(crate) mod steer;
 
 #[cfg(test)]
@@ -13,6 +14,7 @@ use arc_swap::{ArcSwap, Guard};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData};
 use kingcdn_config::clock::{Clock, Timestamp};
+use tokio::sync::Semaphore;
 
 use crate::answer::{Answer, Steered};
 use crate::chaos;
@@ -26,6 +28,7 @@ use crate::locate;
 use crate::ready::{Addresses, Found};
 use crate::record::{Limited, Metrics, Tally, Transport};
 use crate::steering::Picks;
+use crate::transfer::{self, Transfer};
 use crate::world::World;
 use crate::zone::{End, Found as Resolved, resolve};
 use steer::{Client, Steering, steer};
@@ -35,10 +38,12 @@ use steer::{Client, Steering, steer};
 pub(crate) struct Journey {
     pub(crate) world: Arc<ArcSwap<World>>,
     metrics: Arc<Metrics>,
-    clock: Clock,
+    pub(crate) clock: Clock,
     cookies: Cookies,
     limiter: Arc<Limiter>,
     memo: Arc<Memo>,
+    /// Places of transfers under way.
+    places: Arc<Semaphore>,
 }
 
 /// The journey of a few queries at a time, over one transport: they see one world, one fleet, and
@@ -68,7 +73,8 @@ impl Journey {
         cookies: Cookies,
     ) -> Self {
         let (limiter, memo) = (Arc::new(Limiter::new()), Arc::new(Memo::new()));
-        Self { world, metrics, clock, cookies, limiter, memo }
+        let places = Arc::new(Semaphore::new(transfer::AT_ONCE));
+        Self { world, metrics, clock, cookies, limiter, memo, places }
     }
 
     /// Counts of queries, to be kept from turn to turn.
@@ -86,28 +92,38 @@ impl Journey {
 
 impl Turn<'_> {
     /// decode → ready, or zone → locate → choose → answer → encode → record. Leaves `out` empty where
-    /// silence is the answer.
-    pub(crate) fn answer(&mut self, packet: &[u8], from: IpAddr, out: &mut Vec<u8>) {
+    /// silence is the answer, or a zone, which the caller sends.
+    pub(crate) fn answer(
+        &mut self,
+        packet: &[u8],
+        from: IpAddr,
+        out: &mut Vec<u8>,
+    ) -> Option<Box<Transfer>> {
         out.clear();
+        let mut transfer = None;
         match self.read(packet, from) {
-            Ok(query) => {
+            Ok(mut query) => {
                 let outcome = match self.limited(&query, from) {
+                    None if query.signed => {
+                        let (outcome, granted) = self.signed(packet, &mut query, from, out);
+                        transfer = granted;
+                        outcome
+                    }
                     None => {
                         let ready = self.ready(&query, from, out);
                         ready.unwrap_or_else(|| self.whole(&query, from, out))
                     }
                     Some(limited) => {
                         self.tally.limited(limited);
-                        match refused(&query, limited, out) {
-                            Some(outcome) => outcome,
-                            None => return,
-                        }
+                        // No answer at all.
+                        refused(&query, limited, out)?
                     }
                 };
                 self.record(&query, from, &outcome);
             }
             Err(silence) => self.tally.silence(silence),
         }
+        transfer
     }
 
     /// Whether a query is beyond what its network may ask, and what becomes of it.
@@ -204,7 +220,7 @@ impl Turn<'_> {
             }
             Ok(question) => self.resolved(query, question, from),
         };
-        let limit = limit(self.transport, query.edns.as_ref());
+        let limit = limit(self.transport, query.edns.as_ref()).saturating_sub(query.promise.tail);
         let head = encode(query, &answer, (Writer::Hickory, limit), out);
         Outcome { code: head.code, steering, scope: answer.scope, truncated: head.truncated }
     }

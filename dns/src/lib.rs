@@ -29,6 +29,7 @@ mod status;
 pub mod steering;
 #[cfg(test)]
 mod testing;
+mod transfer;
 mod world;
 mod zone;
 
@@ -61,6 +62,8 @@ pub use fleet::region;
 use journey::Journey;
 use record::Metrics;
 use status::Status;
+use transfer::Notifier;
+pub use transfer::SecretError;
 use world::{Parts, World};
 pub use zone::{Fault, ZoneError};
 
@@ -68,6 +71,7 @@ pub use zone::{Fault, ZoneError};
 pub struct Dns {
     world: Arc<ArcSwap<World>>,
     metrics: Arc<Metrics>,
+    notifier: Arc<Notifier>,
     clock: Clock,
     started: Timestamp,
     addresses: Vec<SocketAddr>,
@@ -90,6 +94,7 @@ struct Tasks {
     listeners: JoinSet<()>,
     /// Dropped, they end.
     checks: JoinSet<()>,
+    notices: JoinSet<()>,
 }
 
 /// Why a name server can't start.
@@ -243,12 +248,14 @@ impl Dns {
         let again = again.collect::<io::Result<Vec<_>>>().map_err(StartError::Threads)?;
         let addresses: Vec<SocketAddr> = sockets.iter().map(|bound| bound.address).collect();
         let checks = world.monitor.watch();
+        let notifier = Arc::new(Notifier::default());
         let world = Arc::new(ArcSwap::from_pointee(world));
         let (stop, stopped) = watch::channel(false);
         let (cookies, metered) = (Cookies::random(), Arc::clone(&metrics));
         let journey = Journey::new(Arc::clone(&world), metered, clock.clone(), cookies);
         let listeners =
             receive::serve(sockets, &journey, &metrics, &stopped).map_err(StartError::Threads)?;
+        let notices = notifier.start(&journey.world.load(), &clock, &metrics);
         info!(?addresses, "answering DNS");
         Ok(Self {
             world,
@@ -262,7 +269,8 @@ impl Dns {
             stop,
             reloading: Mutex::default(),
             explaining: Mutex::default(),
-            tasks: Mutex::new(Tasks { listeners, checks }),
+            tasks: Mutex::new(Tasks { listeners, checks, notices }),
+            notifier,
         })
     }
 
@@ -291,8 +299,14 @@ impl Dns {
                 .map_err(ReloadError::Zones)
         });
         let world = Arc::new(built?);
-        self.tasks().checks = world.monitor.watch();
+        let checks = world.monitor.watch();
         self.world.store(Arc::clone(&world));
+        // Whoever hears of it asks at once.
+        let notices = self.notifier.start(&world, &self.clock, &self.metrics);
+        {
+            let mut tasks = self.tasks();
+            (tasks.checks, tasks.notices) = (checks, notices);
+        }
         for gone in before.edges().filter(|edge| !world.edges().any(|stays| stays == *edge)) {
             self.metrics.edge_gone(gone);
         }
@@ -381,6 +395,7 @@ impl Dns {
         let mut listeners = {
             let mut tasks = self.tasks();
             tasks.checks.abort_all();
+            tasks.notices.abort_all();
             std::mem::take(&mut tasks.listeners)
         };
         let ended = async { while listeners.join_next().await.is_some() {} };

@@ -11,7 +11,7 @@ const LABELS: usize = 127;
 
 /// A name in wire form and lower case, without the root label: looked up in tables by its endings,
 /// without a copy.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Key {
     octets: [u8; OCTETS],
     length: usize,

@@ -78,6 +78,17 @@ pub(crate) enum Limited {
     Dropped,
 }
 
+/// What became of a request for a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TransferEnd {
+    Sent,
+    /// The secondary has the zone already.
+    Current,
+    Denied,
+    /// The secondary went away or took too long.
+    Broken,
+}
+
 /// As metrics and people call them.
 const DECISIONS: [&str; 6] = ["network", "rule", "geo", "default", "shed", "all-down"];
 
@@ -110,6 +121,8 @@ pub(crate) struct Metrics {
     zones: IntGauge,
     shed: GaugeVec,
     connections: IntGauge,
+    transfers: [IntCounter; 4],
+    notices: [IntCounter; 2],
 }
 
 impl Metrics {
@@ -139,6 +152,17 @@ impl Metrics {
         let checks = counters(
             "kingcdn_dns_health_checks_total",
             "Health checks of edges by result",
+            &["result"],
+        )?;
+        let transfers = counters(
+            "kingcdn_dns_transfers_total",
+            "Signed requests for zones: sent whole, current (the secondary has it), denied, or \
+             broken off",
+            &["result"],
+        )?;
+        let notices = counters(
+            "kingcdn_dns_notices_total",
+            "Notices of changed zones to secondaries: heard, or failed in the end",
             &["result"],
         )?;
         let latency = HistogramOpts::new(
@@ -197,6 +221,9 @@ impl Metrics {
             zones: gauge("kingcdn_dns_zones", "Zones that are served")?,
             shed: registered(registry, GaugeVec::new(shed, &["edge"])?)?,
             connections: gauge("kingcdn_dns_tcp_connections", "TCP connections open")?,
+            transfers: ["sent", "current", "denied", "broken"]
+                .map(|result| transfers.with_label_values(&[result])),
+            notices: ["heard", "failed"].map(|result| notices.with_label_values(&[result])),
         }))
     }
 
@@ -232,6 +259,16 @@ impl Metrics {
     /// Counts a connection that may not stay.
     pub(crate) fn refused_connection(&self) {
         self.refused_connections.inc();
+    }
+
+    /// Counts what became of a request for a zone.
+    pub(crate) fn transfer(&self, end: TransferEnd) {
+        self.transfers[end as usize].inc();
+    }
+
+    /// Counts notices to secondaries.
+    pub(crate) fn notified(&self, heard: bool, count: usize) {
+        self.notices[usize::from(!heard)].inc_by(count as u64);
     }
 
     /// Counts answers that the system didn't send.

@@ -41,6 +41,7 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
             network("2001:db8:f::/48", &["frankfurt"]),
         ],
         zones: zones.collect(),
+        secondaries: Vec::new(),
         // Tests ask faster than any network should.
         protocol: Protocol {
             limits: DnsLimits { rate: 0, ..DnsLimits::default() },

@@ -16,6 +16,7 @@ use crate::locate;
 use crate::ready::Ready;
 use crate::record::Metrics;
 use crate::steering::{self, EdgeIndex, Groups, Map, Point, seed};
+use crate::transfer::Secondaries;
 use crate::zone::{self, SiteIndex, ZoneError, Zones};
 
 /// What a query is answered from.
@@ -27,6 +28,8 @@ pub(crate) struct World {
     /// Whose locations are in the map.
     pub(crate) origin: Origin,
     pub(crate) monitor: Arc<Monitor>,
+    /// Who may have the static zones.
+    pub(crate) secondaries: Secondaries,
     /// What of the configuration chooses edges.
     pub(crate) dns: Dns,
     /// TTL of steered answers in seconds while edges come and go.
@@ -70,6 +73,9 @@ pub(crate) struct Parts<'c> {
     pub(crate) dns: &'c Dns,
 }
 
+/// What files say: zones and who may have them, and where networks are.
+type Read = ((Zones, Secondaries), (Map, Origin));
+
 impl<'c> Parts<'c> {
     /// The parts, where the configuration has them.
     pub(crate) fn of(config: &'c Config) -> Option<Self> {
@@ -77,8 +83,11 @@ impl<'c> Parts<'c> {
     }
 
     /// Reads zones and database: all that can be wrong with them.
-    pub(crate) fn read(self, groups: &Groups) -> Result<(Zones, (Map, Origin)), Vec<ZoneError>> {
-        let zones = zone::load(self.config, self.cdn, self.dns);
+    pub(crate) fn read(self, groups: &Groups) -> Result<Read, Vec<ZoneError>> {
+        let zones = zone::load(self.config, self.cdn, self.dns).and_then(|zones| {
+            let secondaries = Secondaries::load(self.config, self.dns, &zones)?;
+            Ok((zones, secondaries))
+        });
         let map = locate::compile(self.config, self.dns, groups);
         match (zones, map) {
             (Ok(zones), Ok(map)) => Ok((zones, map)),
@@ -102,7 +111,7 @@ impl World {
     ) -> Result<Self, Vec<ZoneError>> {
         let started = Stopwatch::start();
         let groups = Arc::new(health::groups(parts.config));
-        let (zones, (map, origin)) = parts.read(&groups)?;
+        let ((zones, secondaries), (map, origin)) = parts.read(&groups)?;
         metrics.world(zones.len(), map.ranges(), map.bytes(), started.elapsed());
         let config = parts.config;
         let edges: Box<[Box<str>]> = config.edges.iter().map(|e| e.name.as_str().into()).collect();
@@ -120,6 +129,7 @@ impl World {
             map,
             origin,
             monitor: Arc::new(monitor),
+            secondaries,
             dns: parts.dns.clone(),
             ttl_min: ttl(parts.dns.ttl_min),
             identity: chaos::identity(parts.dns.protocol.identity.as_ref()).map(Arc::from),

@@ -14,7 +14,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hickory_proto::rr::{Name, Record, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 pub use error::{Fault, ZoneError};
 pub(crate) use load::load;
@@ -103,6 +103,18 @@ impl Zones {
         self.by_apex.len()
     }
 
+    /// The zone of this name, with its key.
+    pub(crate) fn named(&self, name: &str) -> Option<(Key, &Zone)> {
+        let key = load::absolute(name).as_ref().and_then(Key::new)?;
+        let zone = self.at(&key)?;
+        Some((key, zone))
+    }
+
+    /// The zone with this apex.
+    pub(crate) fn at(&self, apex: &Key) -> Option<&Zone> {
+        self.by_apex.get(apex.whole())
+    }
+
     /// Every zone with the key of its apex.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &Zone)> {
         self.by_apex.iter().map(|(apex, zone)| (&**apex, zone))
@@ -175,6 +187,30 @@ impl Zone {
     pub(crate) fn names(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = RecordType>)> {
         let types = |node: &'_ Node| node.sets.iter().map(|set| set.rtype).collect::<Vec<_>>();
         self.nodes.iter().map(move |(key, node)| (&**key, types(node).into_iter()))
+    }
+
+    /// Whether sites' hosts are in it.
+    pub(crate) fn steers(&self) -> bool {
+        self.nodes.values().any(|node| node.site.is_some())
+    }
+
+    /// Its SOA record.
+    pub(crate) fn soa(&self) -> Option<&Record> {
+        self.exactly(&self.negative.name, RecordType::SOA).first()
+    }
+
+    /// Its serial (RFC 1035 section 3.3.13).
+    pub(crate) fn serial(&self) -> Option<u32> {
+        match &self.negative.data {
+            RData::SOA(soa) => Some(soa.serial),
+            _ => None,
+        }
+    }
+
+    /// Every record but SOA, delegations and their glue among them.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
+        let sets = self.nodes.values().flat_map(|node| &node.sets);
+        sets.filter(|set| set.rtype != RecordType::SOA).flat_map(|set| &set.records)
     }
 
     /// The records of a type at exactly this name, below delegations too: glue.

@@ -39,6 +39,8 @@ pub struct Dns {
     pub rules: Vec<Rule>,
     /// Static zones.
     pub zones: Vec<Zone>,
+    /// Other name servers that may have them.
+    pub secondaries: Vec<Secondary>,
     /// How they speak, whatever they say.
     pub protocol: Protocol,
 }
@@ -132,4 +134,15 @@ pub struct Zone {
     pub name: DomainName,
     /// Its master file (RFC 1035 section 5); exists and is readable.
     pub file: PathBuf,
+}
+
+/// `[[dns.secondary]]`: a name server that may have the static zones and is told when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secondary {
+    /// What logs call it.
+    pub name: Label,
+    /// From where it asks; the ports are those at which it is told of changes.
+    pub addresses: Vec<SocketAddr>,
+    /// The file of the secret that it shares with us.
+    pub key: PathBuf,
 }

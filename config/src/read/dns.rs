@@ -9,7 +9,7 @@ use crate::Zone;
 use crate::check::{Claims, File, Node};
 use crate::reader::{Fault, Reader};
 use crate::values::{address, choice, count, domain_name, duration, ip, label, path, prefix};
-use crate::{AllDown, Dns, Geoip, HealthCheck, HealthPolicy, NameServer, Network};
+use crate::{AllDown, Dns, Geoip, HealthCheck, HealthPolicy, NameServer, Network, Secondary};
 
 /// The usual port of name servers.
 const PORT: u16 = 53;
@@ -51,6 +51,7 @@ pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>
         networks: table.tables("network", |table| network(table, claims)),
         rules,
         zones: table.tables("zone", |table| zone(table, claims, scope)),
+        secondaries: table.tables("secondary", |table| secondary(table, claims, scope)),
         protocol: super::protocol::protocol(table, scope),
     }
 }
@@ -141,4 +142,24 @@ fn zone(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Optio
         path
     });
     Some(Zone { name: name?.into_inner(), file: file? })
+}
+
+fn secondary(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Option<Secondary> {
+    let name = table.require("name", r#""backup""#, label);
+    let addresses = table.require_list("addresses", r#""192.0.2.54""#, address(PORT));
+    let key = table.require("key", r#""backup.key""#, path);
+    claims.secondaries.extend(name.clone());
+    let key = key.map(|key| {
+        let place = key.span();
+        let path = scope.folder.join(key.into_inner());
+        claims.files.push(File {
+            path: Spanned::new(place, path.clone()),
+            key: "dns.secondary.key",
+            what: "the secondary's secret",
+            remedy: "make one with `tsig-keygen -a hmac-sha256 NAME`, and give the secondary the \
+                     same",
+        });
+        path
+    });
+    Some(Secondary { name: name?.into_inner(), addresses: plain(addresses), key: key? })
 }

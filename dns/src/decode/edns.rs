@@ -7,6 +7,8 @@ use crate::cookies::{self, Cookie};
 
 /// Type of the OPT record.
 pub(crate) const OPT: u16 = 41;
+/// The type of signatures with a shared secret (RFC 8945 section 4.2).
+pub(crate) const TSIG: u16 = 250;
 /// Code of the client subnet option.
 const SUBNET: u16 = 8;
 /// Code of the option that asks what the server calls itself (RFC 5001).
@@ -77,18 +79,20 @@ impl Subnet {
     }
 }
 
+/// An OPT record, and why the request is refused for it, if it is.
+type Read = (Edns, Option<Refusal>);
+
 /// What the OPT record says among the records behind the question, if there is one, and why the
-/// request is refused for it, if it is.
+/// request is refused for it, if it is; and whether there is a signature behind them all.
 ///
 /// `others` is how many records stand before the additional ones.
 pub(crate) fn read(
     records: Reader<'_>,
     others: u32,
     additional: u16,
-) -> Result<Option<(Edns, Option<Refusal>)>, Refusal> {
-    let Some(opt) = find(records, others, additional)? else {
-        return Ok(None);
-    };
+) -> Result<(Option<Read>, bool), Refusal> {
+    let (opt, signed) = find(records, others, additional)?;
+    let Some(opt) = opt else { return Ok((None, signed)) };
     let mut edns = Edns {
         payload: opt.class.clamp(PAYLOAD_MIN, PAYLOAD_MAX),
         dnssec_ok: opt.ttl & 0x8000 != 0,
@@ -100,10 +104,10 @@ pub(crate) fn read(
     };
     let version = opt.ttl >> 16 & 0xff;
     if version != 0 {
-        return Ok(Some((edns, Some(Refusal::EdnsVersion))));
+        return Ok((Some((edns, Some(Refusal::EdnsVersion))), signed));
     }
     let fault = edns.options(opt.data).err();
-    Ok(Some((edns, fault)))
+    Ok((Some((edns, fault)), signed))
 }
 
 struct Opt<'p> {
@@ -112,11 +116,20 @@ struct Opt<'p> {
     data: &'p [u8],
 }
 
-/// The OPT record among the additional records.
-fn find(mut records: Reader<'_>, others: u32, additional: u16) -> Result<Option<Opt<'_>>, Refusal> {
-    let mut found = None;
+/// The OPT record among the additional records, and whether TSIG is the last of them.
+fn find(
+    mut records: Reader<'_>,
+    others: u32,
+    additional: u16,
+) -> Result<(Option<Opt<'_>>, bool), Refusal> {
+    let (mut found, mut signed) = (None, false);
     for at in 0..others + u32::from(additional) {
+        // RFC 8945 section 5.1.
+        if signed {
+            return Err(Refusal::Signature);
+        }
         let (root, rtype, opt) = record(&mut records).ok_or(Refusal::Malformed)?;
+        signed = rtype == TSIG && at >= others;
         if rtype != OPT || at < others {
             continue;
         }
@@ -125,7 +138,7 @@ fn find(mut records: Reader<'_>, others: u32, additional: u16) -> Result<Option<
             return Err(Refusal::Edns);
         }
     }
-    Ok(found)
+    Ok((found, signed))
 }
 
 /// The next record: whether its owner is the root, its type, and the rest as OPT has it.

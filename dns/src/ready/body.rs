@@ -51,6 +51,7 @@ impl Body {
             flags: 0,
             octets: &question,
             edns: None,
+            signed: false,
             question: Ok(Question { key: key.clone(), rtype: 0.into(), chaos: false }),
             promise: Promise::default(),
         };

@@ -14,10 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::journey::Journey;
-use crate::record::{Metrics, OpenConnection, Transport};
+use crate::record::{Metrics, OpenConnection, TransferEnd, Transport};
+use crate::transfer::{Transfer, send as send_zone};
 
 /// The longest query. Nobody makes us keep what no query needs.
 const QUERY_BYTES: usize = 16 << 10;
@@ -159,8 +160,14 @@ async fn connection(
         let Ok(Ok(())) = received else { return };
         let started = Stopwatch::start();
         let mut turn = journey.turn(Transport::Tcp, &mut tally);
-        turn.answer(&packet, client, &mut out);
+        let granted = turn.answer(&packet, client, &mut out);
         turn.end(started.elapsed());
+        if let Some(granted) = granted {
+            match transfer(&mut stream, *granted, &journey, &limits).await {
+                true => continue,
+                false => return,
+            }
+        }
         if out.is_empty() {
             continue;
         }
@@ -170,6 +177,33 @@ async fn connection(
             Err(_) => return debug!(%client, "answer not read"),
         }
     }
+}
+
+/// Sends a zone; whether it got through.
+async fn transfer(
+    stream: &mut TcpStream,
+    granted: Transfer,
+    journey: &Journey,
+    limits: &Limits,
+) -> bool {
+    let (secondary, zone) = (granted.secondary.clone(), granted.zone.name());
+    let mut messages = send_zone(granted, journey.clock.clone());
+    let (mut count, mut whole) = (0, false);
+    while let Some(message) = messages.recv().await {
+        let Some(mut message) = message else {
+            whole = true;
+            break;
+        };
+        count += 1;
+        if !matches!(timeout(limits.limits.tcp_idle, send(stream, &mut message)).await, Ok(Ok(())))
+        {
+            break;
+        }
+    }
+    info!(%secondary, %zone, messages = count, whole, "zone transferred");
+    let end = if whole { TransferEnd::Sent } else { TransferEnd::Broken };
+    limits.metrics.transfer(end);
+    whole
 }
 
 /// Returns when the server is to stop, or is gone.

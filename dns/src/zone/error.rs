@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::dnssec::keys::KeyError;
+use crate::transfer::SecretError;
 
 /// A zone or database that can't be served, and where.
 #[derive(Debug, Error)]
@@ -77,6 +78,9 @@ pub enum Fault {
     /// A key of the zone's that can't be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A secondary's secret that can't be used.
+    #[error(transparent)]
+    Secret(SecretError),
     /// A name outside the zone.
     #[error("`{0}` isn't in the zone")]
     OutOfZone(String),
@@ -126,6 +130,7 @@ impl Fault {
             Self::Name { .. } => "labels have at most 63 characters, names 255",
             Self::Data { .. } => "correct the record's data",
             Self::Key(_) => "mend or remove it, or remove `keys` from `[dns.dnssec]`",
+            Self::Secret(_) => "mend it, or remove the secondary",
             Self::OutOfZone(_) => "remove it, or check for a final dot too many or too few",
             Self::NoSoa => {
                 return "add one: `@ SOA ns1 hostmaster 1 1h 10m 1w 1m`".to_owned();
