@@ -61,6 +61,12 @@ impl Mapping {
         Some(Bytes::from_owner(View { mapped: Arc::clone(&self.0), part }))
     }
 
+    /// Whether all of a part is in memory now, so that sending it won't wait for a device. No, if it
+    /// isn't a part.
+    pub fn is_resident(&self, part: Range<usize>) -> bool {
+        self.0.region.is_resident(&part)
+    }
+
     /// Bytes that are mapped.
     pub fn len_bytes(&self) -> usize {
         self.0.addresses().len()
@@ -120,6 +126,23 @@ mod tests {
         }
         drop(mapping);
         assert_eq!((&some[..], &none[..]), (&b"234"[..], &b""[..]));
+    }
+
+    #[test]
+    fn what_is_in_memory_is_known() {
+        let file = file(&vec![7; 100_000]);
+        let mapping = Mapping::new(file.try_clone().unwrap().into(), 100_000).unwrap();
+        for part in [0..100_000, 5000..5001, 4096..8192, 99_999..100_000, 10..10] {
+            assert!(mapping.is_resident(part.clone()), "{part:?}");
+        }
+        for outside in [0..100_001, 100_001..100_001] {
+            assert!(!mapping.is_resident(outside.clone()), "{outside:?}");
+        }
+        // Where the file is on a disk, it can be sent away.
+        file.sync_all().unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        let on_a_disk = rustix::fs::fstatfs(&file).unwrap().f_type != 0x0102_1994;
+        assert!(!(on_a_disk && mapping.is_resident(0..100_000)));
     }
 
     #[test]

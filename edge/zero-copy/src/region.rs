@@ -64,6 +64,25 @@ impl Region {
         // readable, and doesn't change (what is handed out was written before, once).
         Some(unsafe { slice::from_raw_parts(self.start.as_ptr().add(part.start), part.len()) })
     }
+
+    /// Whether all of this part is in memory now. Doesn't wait for a device. No, if it isn't a part
+    /// or the system won't say.
+    pub(crate) fn is_resident(&self, part: &Range<usize>) -> bool {
+        if part.start > part.end || part.end > self.len {
+            return false;
+        }
+        let page = rustix::param::page_size();
+        let first = part.start - part.start % page;
+        let len = part.end - first;
+        let mut pages = vec![0_u8; len.div_ceil(page)];
+        // SAFETY: `first` is a multiple of the page's size within the region, which begins at such a
+        // multiple; `len` bytes from there are mapped, and `pages` has a byte for each page of them.
+        // The call writes to `pages` alone, and reads nothing of the region.
+        let asked = unsafe {
+            libc::mincore(self.start.as_ptr().add(first).cast(), len, pages.as_mut_ptr())
+        };
+        asked == 0 && pages.iter().all(|page| page & 1 == 1)
+    }
 }
 
 impl Drop for Region {

@@ -106,7 +106,7 @@ impl Readers {
         if large && wanted == Wanted::View {
             if segment.is_verified(place.offset)
                 && is_its_header(volume, &segment, id, place)
-                && segment.is_resident(&*volume.device, payload.clone())
+                && segment.is_resident(payload.clone())
                 && let Some(bytes) = segment.view(payload)
             {
                 return Found::Ready(bytes);

@@ -50,7 +50,7 @@ impl Scrub {
             if part.end > segment.written() {
                 continue;
             }
-            let was_resident = segment.is_resident(&*volume.device, part);
+            let was_resident = segment.is_resident(part);
             if volume.read_record(entry.id, place, segment, &mut self.buffer).is_some() {
                 add(&volume.counters.bytes_scrubbed, u64::from(place.len));
                 if place.len >= LARGE_BYTES {

@@ -29,9 +29,6 @@ pub(crate) const LARGE_BYTES: u32 = 32 << 10;
 /// What is released is whole pages.
 const PAGE_BYTES: u64 = 4096;
 
-/// How far apart the bytes are that tell whether a large record is in memory.
-const PROBE_BYTES: usize = 64 << 10;
-
 /// What a segment's file says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
@@ -226,29 +223,31 @@ impl Segment {
         }
     }
 
-    /// Whether these bytes of records are in memory, as far as probes can tell without blocking.
-    pub(crate) fn is_resident(&self, device: &dyn Device, part: Range<u32>) -> bool {
-        let probes = part.clone().step_by(PROBE_BYTES).chain(part.end.checked_sub(1));
-        let mut byte = [0];
-        for offset in probes {
-            if !matches!(device.read_ready(&self.file, &mut byte, Self::at(offset)), Ok(1)) {
-                return false;
-            }
-        }
-        true
+    /// Whether these bytes of records are in memory.
+    pub(crate) fn is_resident(&self, part: Range<u32>) -> bool {
+        self.mapping().is_some_and(|mapping| mapping.is_resident(in_file(part)))
+    }
+
+    /// The file, mapped; that is done once. None if it can't be.
+    fn mapping(&self) -> Option<&Mapping> {
+        let map = || {
+            let file = self.file.try_clone().ok()?;
+            Mapping::new(file.into(), SEGMENT_HEADER_BYTES + self.segment_bytes as usize).ok()
+        };
+        self.mapping.get_or_init(map).as_ref()
     }
 
     /// These bytes of records as they lie in the file's mapping; they keep the file open. The
     /// caller has verified them. None where there is no mapping to be had.
     pub(crate) fn view(self: &Arc<Self>, part: Range<u32>) -> Option<Bytes> {
-        let mapping = self.mapping.get_or_init(|| {
-            let file = self.file.try_clone().ok()?;
-            Mapping::new(file.into(), SEGMENT_HEADER_BYTES + self.segment_bytes as usize).ok()
-        });
-        let at = |offset: u32| SEGMENT_HEADER_BYTES + offset as usize;
-        let bytes = mapping.as_ref()?.bytes(at(part.start)..at(part.end))?;
+        let bytes = self.mapping()?.bytes(in_file(part))?;
         Some(Bytes::from_owner(View { bytes, _segment: Arc::clone(self) }))
     }
+}
+
+/// Where bytes of records are in the file.
+fn in_file(part: Range<u32>) -> Range<usize> {
+    SEGMENT_HEADER_BYTES + part.start as usize..SEGMENT_HEADER_BYTES + part.end as usize
 }
 
 impl Drop for Segment {
