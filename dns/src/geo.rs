@@ -20,6 +20,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::SystemTime;
 use std::{fs, io};
 
 use kingcdn_config::{Geoip, Region};
@@ -51,6 +52,15 @@ pub(crate) struct Origin {
     pub(crate) entries: usize,
     /// Those of them of which no more than the country is known.
     pub(crate) country_entries: usize,
+}
+
+impl Origin {
+    /// The day that the edition names at last, as `2026-06` or `2026-06-01`.
+    pub(crate) fn issued(&self) -> Option<SystemTime> {
+        let day = self.edition.split_whitespace().next_back()?;
+        let first = if day.len() == "2026-06".len() { "-01" } else { "" };
+        humantime::parse_rfc3339(&format!("{day}{first}T00:00:00Z")).ok()
+    }
 }
 
 /// Why there are no locations.

@@ -4,7 +4,7 @@ mod tally;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -118,6 +118,7 @@ pub(crate) struct Metrics {
     map_ranges: IntGauge,
     map_bytes: IntGauge,
     map_seconds: Gauge,
+    locations_issued: IntGauge,
     zones: IntGauge,
     shed: GaugeVec,
     connections: IntGauge,
@@ -217,6 +218,10 @@ impl Metrics {
             map_seconds: registered(
                 registry,
                 Gauge::new("kingcdn_dns_map_build_seconds", "Time that the steering map took")?,
+            )?,
+            locations_issued: gauge(
+                "kingcdn_dns_locations_timestamp_seconds",
+                "When the location database was made, by its edition; 0 where there is no date",
             )?,
             zones: gauge("kingcdn_dns_zones", "Zones that are served")?,
             shed: registered(registry, GaugeVec::new(shed, &["edge"])?)?,
@@ -336,6 +341,13 @@ impl Metrics {
         // Unknown is as good as gone.
         let _up = self.edge_up.remove_label_values(&[edge]);
         let _shed = self.shed.remove_label_values(&[edge]);
+    }
+
+    /// Shows the age of the location database.
+    pub(crate) fn locations(&self, issued: Option<SystemTime>) {
+        let since = issued.and_then(|issued| issued.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let seconds = since.and_then(|since| i64::try_from(since.as_secs()).ok());
+        self.locations_issued.set(seconds.unwrap_or_default());
     }
 
     pub(crate) fn world(&self, zones: usize, ranges: usize, bytes: usize, took: Duration) {

@@ -113,6 +113,7 @@ impl World {
         let groups = Arc::new(health::groups(parts.config));
         let ((zones, secondaries), (map, origin)) = parts.read(&groups)?;
         metrics.world(zones.len(), map.ranges(), map.bytes(), started.elapsed());
+        metrics.locations(origin.issued());
         let config = parts.config;
         let edges: Box<[Box<str>]> = config.edges.iter().map(|e| e.name.as_str().into()).collect();
         let site = |site: &kingcdn_config::Site| Site {

@@ -13,15 +13,13 @@ use crate::cache_status::Cache;
 use crate::caching::{Forward, NoStale, Unstorable};
 use crate::fetch::NotStored;
 use crate::upgrade::End;
-use crate::upstream::OriginMetrics;
+use crate::upstream::{OriginMetrics, OriginsMetrics};
 
 /// Every metric of an edge.
 pub(crate) struct Metrics {
     requests: IntCounterVec,
     bytes: IntCounterVec,
-    origin_requests: IntCounterVec,
-    origin_bytes: IntCounterVec,
-    origin_responses: IntCounterVec,
+    origins: OriginsMetrics,
     /// Time from a request's arrival to its answer's last byte handed over, by [`Cache::index`].
     seconds: [Histogram; Cache::ALL.len()],
     refused: IntCounterVec,
@@ -101,15 +99,13 @@ impl Metrics {
     /// Registers all of them.
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let site_cache = &["site", "cache"];
-        let seconds = HistogramVec::new(
-            HistogramOpts::new(
-                "kingcdn_edge_request_seconds",
-                "Time from a request's arrival to the last byte of its answer handed over.",
-            )
-            .buckets(prometheus::exponential_buckets(0.000_1, 2.5, 14)?),
+        let seconds = histograms(
+            registry,
+            "request_seconds",
+            "Time from a request's arrival to the last byte of its answer handed over.",
+            prometheus::exponential_buckets(0.000_1, 2.5, 14)?,
             &["cache"],
         )?;
-        registry.register(Box::new(seconds.clone()))?;
         let forwards = counters(
             registry,
             "forwards_total",
@@ -126,24 +122,7 @@ impl Metrics {
             )?,
             requests: counters(registry, "requests_total", "Requests answered.", site_cache)?,
             bytes: counters(registry, "bytes_total", "Body bytes sent.", site_cache)?,
-            origin_requests: counters(
-                registry,
-                "origin_requests_total",
-                "Requests sent to origins, repetitions included.",
-                &["site"],
-            )?,
-            origin_bytes: counters(
-                registry,
-                "origin_bytes_total",
-                "Body bytes received from origins.",
-                &["site"],
-            )?,
-            origin_responses: counters(
-                registry,
-                "origin_responses_total",
-                "What came of attempts at origins, by class of status; none: no answer.",
-                &["site", "class"],
-            )?,
+            origins: OriginsMetrics::new(registry)?,
             seconds: Cache::ALL.map(|cache| seconds.with_label_values(&[cache.as_str()])),
             refused: counters(registry, "refused_total", "Requests refused.", &["reason"])?,
             not_stored: counters(
@@ -201,12 +180,7 @@ impl Metrics {
         SiteMetrics {
             requests: of(&self.requests),
             bytes: of(&self.bytes),
-            origins: OriginMetrics::new(
-                name,
-                &self.origin_requests,
-                &self.origin_bytes,
-                &self.origin_responses,
-            ),
+            origins: self.origins.site(name),
         }
     }
 
@@ -254,13 +228,26 @@ impl SiteMetrics {
     }
 }
 
-fn counters(
+pub(crate) fn counters(
     registry: &Registry,
     name: &str,
     help: &str,
     labels: &[&str],
 ) -> Result<IntCounterVec, prometheus::Error> {
     let all = IntCounterVec::new(Opts::new(format!("kingcdn_edge_{name}"), help), labels)?;
+    registry.register(Box::new(all.clone()))?;
+    Ok(all)
+}
+
+pub(crate) fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: Vec<f64>,
+    labels: &[&str],
+) -> Result<HistogramVec, prometheus::Error> {
+    let options = HistogramOpts::new(format!("kingcdn_edge_{name}"), help).buckets(buckets);
+    let all = HistogramVec::new(options, labels)?;
     registry.register(Box::new(all.clone()))?;
     Ok(all)
 }

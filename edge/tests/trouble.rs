@@ -39,6 +39,7 @@ async fn an_origin_that_is_gone() {
     }
     let unanswered = &[("class", "none")];
     assert_eq!(stage.metric("kingcdn_edge_origin_responses_total", unanswered), 4.0);
+    assert_eq!(stage.metric("kingcdn_edge_origin_seconds", &[]), 4.0, "refusals aren't fast");
     stage.elapse(10);
     assert_eq!(stage.get("/briefly").await.status, 502, "its window has passed");
     stage.elapse(3600);
@@ -78,6 +79,7 @@ async fn an_origin_that_keeps_silent_is_given_up_in_time() {
         (got.status.as_u16(), got.cache()),
         (504, "fwd=uri-miss; detail=origin-first-byte-timeout")
     );
+    assert_eq!(stage.metric("kingcdn_edge_origin_seconds", &[]), 1.0, "patience is time, too");
     stage.origin.on("/half", Answer::fresh("half").wait(&never).send("never"));
     let got = stage.get("/half").await;
     assert!(!got.complete);

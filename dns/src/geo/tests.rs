@@ -145,6 +145,26 @@ fn who_is_only_known_to_be_in_a_country_is_put_amid_its_networks() {
 }
 
 #[test]
+fn a_database_is_as_old_as_its_edition_says() {
+    let issued = |edition: &str| {
+        let origin = Origin { edition: edition.to_owned(), ..Origin::none() };
+        origin.issued().map(|at| humantime::format_rfc3339_seconds(at).to_string())
+    };
+    for (edition, expected) in [
+        ("DB-IP City Lite 2026-06", Some("2026-06-01T00:00:00Z")),
+        ("GeoLite2-City 2026-06-17", Some("2026-06-17T00:00:00Z")),
+        ("2026-13", None),
+        ("2026-06 of mine", None),
+        ("", None),
+    ] {
+        assert_eq!(issued(edition).as_deref(), expected, "{edition}");
+    }
+    let mut map = builder();
+    let embedded = fill(&Geoip::Embedded, &Rules::new(), &mut map).unwrap();
+    assert!(embedded.issued().is_some(), "{}", embedded.edition);
+}
+
+#[test]
 fn files_of_both_forms_place_clients() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, octets: &[u8]| {

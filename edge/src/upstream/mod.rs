@@ -14,12 +14,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
-use kingcdn_config::clock::Clock;
+use kingcdn_config::clock::{Clock, Stopwatch};
 use kingcdn_config::{OriginUrl, Upstream as Settings};
 use tokio::runtime::Handle;
 
 pub(crate) use self::body::{AnswerBody, RequestBody};
-pub(crate) use self::metrics::OriginMetrics;
+pub(crate) use self::metrics::{OriginMetrics, OriginsMetrics};
 use self::names::Names;
 use self::origin::Origin;
 use crate::trace::Tracer;
@@ -180,8 +180,9 @@ impl Upstream {
             let mut attempt = Request::from_parts(parts.clone(), body);
             let tracer = self.tracer.as_ref();
             let span = tracer.and_then(|tracer| tracer.attempt(attempt.headers_mut()));
+            let started = Stopwatch::start();
             let (answer, unsent) = origin.send(attempt, repeatable, &self.metrics).await;
-            self.metrics.attempted(&answer);
+            self.metrics.attempted(&answer, repeatable.then(|| started.elapsed()));
             if let (Some(tracer), Some(span)) = (tracer, span) {
                 tracer.end_attempt(span, origin.url(), &answer);
             }

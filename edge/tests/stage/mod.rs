@@ -118,7 +118,8 @@ impl Stage {
         open(self.address(), Method::GET, target, fields, Bytes::new()).await
     }
 
-    /// The value of a counter or gauge with these labels, 0 where there is none.
+    /// The value of a counter or gauge with these labels, or the observations of a histogram; 0
+    /// where there is none.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let families = self.registry.gather();
         let metrics = families.iter().filter(|family| family.name() == name);
@@ -129,7 +130,11 @@ impl Stage {
                     metric.get_label().iter().any(|l| l.name() == *name && l.value() == *value)
                 })
             })
-            .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
+            .map(|metric| {
+                #[allow(clippy::cast_precision_loss)] // Tests count to a few thousand.
+                let observed = metric.get_histogram().get_sample_count() as f64;
+                metric.get_counter().get_value() + metric.get_gauge().get_value() + observed
+            })
             .sum()
     }
 
