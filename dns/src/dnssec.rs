@@ -1,9 +1,11 @@
 //! DNSSEC (RFC 4033 to 4035): answers signed online with ECDSAP256SHA256.
 //!
-//! A set of records is signed when it is first answered, and its signature is
-//! kept until it is time for the next: see `memo`. That a name or type isn't
+//! Addresses of sites are signed before anybody asks (`ahead`), all other sets
+//! when they are first answered; signatures are kept until it is time for the
+//! next (`memo`). That a name or type isn't
 //! there is said as RFC 9824 has it: by a record made for that one name.
 
+mod ahead;
 mod denial;
 pub mod keys;
 mod memo;
@@ -13,9 +15,10 @@ mod sign;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use ahead::sign_ahead;
 pub(crate) use keys::Key as SigningKey;
 pub(crate) use memo::{Memo, Signed};
-pub(crate) use seal::Seal;
+pub(crate) use seal::{Exhausted, Seal};
 pub(crate) use sign::Signer;
 
 /// Types of records (RFC 4034, RFC 7344, RFC 9824 section 2).

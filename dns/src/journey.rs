@@ -20,7 +20,7 @@ use crate::answer::{Answer, Steered};
 use crate::chaos;
 use crate::cookies::Cookies;
 use crate::decode::{HEADER, Query, Question, Silence, decode};
-use crate::dnssec::{Memo, Seal};
+use crate::dnssec::{Exhausted, Memo, Seal};
 use crate::encode::{Head, Writer, bare, encode, limit};
 use crate::health::Snapshot;
 use crate::limits::Limiter;
@@ -41,7 +41,7 @@ pub(crate) struct Journey {
     pub(crate) clock: Clock,
     cookies: Cookies,
     limiter: Arc<Limiter>,
-    memo: Arc<Memo>,
+    pub(crate) memo: Arc<Memo>,
     /// Places of transfers under way.
     places: Arc<Semaphore>,
 }
@@ -80,6 +80,11 @@ impl Journey {
     /// Counts of queries, to be kept from turn to turn.
     pub(crate) fn tally(&self) -> Tally {
         self.metrics.tally()
+    }
+
+    /// Tells how often a query waited for a signature.
+    pub(crate) fn signed_late(&self) {
+        self.metrics.signed_late(self.memo.late());
     }
 
     /// Begins a turn.
@@ -218,7 +223,10 @@ impl Turn<'_> {
                 let extended = refusal.extended();
                 (Answer { extended, ..Answer::code(refusal.code()) }, None)
             }
-            Ok(question) => self.resolved(query, question, from),
+            Ok(question) => match self.resolved(query, question, from) {
+                Ok(resolved) => resolved,
+                Err(Exhausted) => return self.exhausted(query, out),
+            },
         };
         let limit = limit(self.transport, query.edns.as_ref()).saturating_sub(query.promise.tail);
         let head = encode(query, &answer, (Writer::Hickory, limit), out);
@@ -231,11 +239,11 @@ impl Turn<'_> {
         query: &Query<'_>,
         question: &Question,
         from: IpAddr,
-    ) -> (Answer, Option<Steering>) {
+    ) -> Result<(Answer, Option<Steering>), Exhausted> {
         let world = &*self.world;
         if question.chaos {
             let version = world.protocol.version;
-            return (chaos::answer(question, world.identity.as_deref(), version), None);
+            return Ok((chaos::answer(question, world.identity.as_deref(), version), None));
         }
         let found = resolve(&world.zones, &question.key, question.rtype);
         let (steered, steering) = match found.end {
@@ -250,10 +258,21 @@ impl Turn<'_> {
         if self.signs(query) {
             let memo = &self.journey.memo;
             let compact_ok = query.edns.is_some_and(|edns| edns.compact_ok);
-            let seal = Seal { zones: &world.zones, memo, now: self.now, compact_ok };
-            seal.seal(&question.key, question.rtype, &mut answer);
+            let stream = self.transport == Transport::Tcp;
+            let seal = Seal { zones: &world.zones, memo, now: self.now, compact_ok, stream };
+            seal.seal(&question.key, question.rtype, &mut answer)?;
         }
-        (answer, steering)
+        Ok((answer, steering))
+    }
+
+    /// The answer where there are too many denials to sign: over UDP to come over TCP, where forged
+    /// addresses don't; there, to come later.
+    fn exhausted(&self, query: &Query<'_>, out: &mut Vec<u8>) -> Outcome {
+        let truncated = self.transport == Transport::Udp;
+        let code = if truncated { ResponseCode::NoError } else { ResponseCode::ServFail };
+        bare(query, &Head { code, truncated, ..Head::default() }, out);
+        self.journey.metrics.unsigned();
+        Outcome { code, steering: None, scope: 0, truncated }
     }
 
     /// Whether the client wants signatures and there may be some (RFC 3225 section 3).

@@ -25,6 +25,7 @@ mod name;
 mod ready;
 mod receive;
 mod record;
+mod signer;
 mod status;
 pub mod steering;
 #[cfg(test)]
@@ -55,6 +56,7 @@ use tracing::{info, warn};
 
 use cookies::Cookies;
 pub use dnssec::keys;
+use dnssec::{Memo, sign_ahead};
 use explain::Case;
 pub use explain::{EdgeStep, ExplainError, Explanation, SteeringSteps};
 use fleet::Wish;
@@ -72,6 +74,7 @@ pub struct Dns {
     world: Arc<ArcSwap<World>>,
     metrics: Arc<Metrics>,
     notifier: Arc<Notifier>,
+    memo: Arc<Memo>,
     clock: Clock,
     started: Timestamp,
     addresses: Vec<SocketAddr>,
@@ -95,6 +98,7 @@ struct Tasks {
     /// Dropped, they end.
     checks: JoinSet<()>,
     notices: JoinSet<()>,
+    _signer: JoinSet<()>,
 }
 
 /// Why a name server can't start.
@@ -253,6 +257,7 @@ impl Dns {
         let (stop, stopped) = watch::channel(false);
         let (cookies, metered) = (Cookies::random(), Arc::clone(&metrics));
         let journey = Journey::new(Arc::clone(&world), metered, clock.clone(), cookies);
+        let signer = signer::start(&journey).await;
         let listeners =
             receive::serve(sockets, &journey, &metrics, &stopped).map_err(StartError::Threads)?;
         let notices = notifier.start(&journey.world.load(), &clock, &metrics);
@@ -269,8 +274,9 @@ impl Dns {
             stop,
             reloading: Mutex::default(),
             explaining: Mutex::default(),
-            tasks: Mutex::new(Tasks { listeners, checks, notices }),
+            tasks: Mutex::new(Tasks { listeners, checks, notices, _signer: signer }),
             notifier,
+            memo: Arc::clone(&journey.memo),
         })
     }
 
@@ -299,6 +305,7 @@ impl Dns {
                 .map_err(ReloadError::Zones)
         });
         let world = Arc::new(built?);
+        sign_ahead(&world, &world.monitor.fleet(), &self.memo, self.clock.now());
         let checks = world.monitor.watch();
         self.world.store(Arc::clone(&world));
         // Whoever hears of it asks at once.

@@ -124,6 +124,8 @@ pub(crate) struct Metrics {
     connections: IntGauge,
     transfers: [IntCounter; 4],
     notices: [IntCounter; 2],
+    unsigned: IntCounter,
+    late: IntGauge,
 }
 
 impl Metrics {
@@ -228,6 +230,15 @@ impl Metrics {
             connections: gauge("kingcdn_dns_tcp_connections", "TCP connections open")?,
             transfers: ["sent", "current", "denied", "broken"]
                 .map(|result| transfers.with_label_values(&[result])),
+            unsigned: counter(
+                "kingcdn_dns_denials_unsigned_total",
+                "Answers that something isn't there and weren't signed, because too many were asked \
+                 for: TC over UDP, SERVFAIL over TCP",
+            )?,
+            late: gauge(
+                "kingcdn_dns_signed_late",
+                "Sets of records that were signed while a query waited, since the start",
+            )?,
             notices: ["heard", "failed"].map(|result| notices.with_label_values(&[result])),
         }))
     }
@@ -269,6 +280,16 @@ impl Metrics {
     /// Counts what became of a request for a zone.
     pub(crate) fn transfer(&self, end: TransferEnd) {
         self.transfers[end as usize].inc();
+    }
+
+    /// Counts a denial that wasn't signed.
+    pub(crate) fn unsigned(&self) {
+        self.unsigned.inc();
+    }
+
+    /// How many sets were signed while a query waited.
+    pub(crate) fn signed_late(&self, count: u64) {
+        self.late.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts notices to secondaries.

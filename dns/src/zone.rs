@@ -191,7 +191,12 @@ impl Zone {
 
     /// Whether sites' hosts are in it.
     pub(crate) fn steers(&self) -> bool {
-        self.nodes.values().any(|node| node.site.is_some())
+        self.steered().next().is_some()
+    }
+
+    /// The names that are steered, as keys, each to its site.
+    pub(crate) fn steered(&self) -> impl Iterator<Item = (&[u8], SiteIndex)> {
+        self.nodes.iter().filter_map(|(name, node)| Some((&**name, node.site?)))
     }
 
     /// Its SOA record.

@@ -6,7 +6,6 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use kingcdn_config::clock::Timestamp;
 
-use super::memo::once;
 use super::sign::{Canonical, Signer};
 use super::{DS, Memo, NSEC, NXNAME, RRSIG, denial};
 use crate::answer::Answer;
@@ -20,11 +19,21 @@ pub(crate) struct Seal<'w> {
     pub(crate) now: Timestamp,
     /// Whether the client knows a denial also by its code (RFC 9824 section 5.1).
     pub(crate) compact_ok: bool,
+    /// Whether it goes over a connection.
+    pub(crate) stream: bool,
 }
+
+/// Too many denials are asked for to sign them all.
+pub(crate) struct Exhausted;
 
 impl Seal<'_> {
     /// Adds to the answer to a question what proves it, where its zones are signed.
-    pub(crate) fn seal(&self, asked: &Key, rtype: RecordType, answer: &mut Answer) {
+    pub(crate) fn seal(
+        &self,
+        asked: &Key,
+        rtype: RecordType,
+        answer: &mut Answer,
+    ) -> Result<(), Exhausted> {
         let last = answer.answers.iter().rev().find_map(|record| match &record.data {
             RData::CNAME(target) if rtype != RecordType::CNAME => Key::new(&target.0),
             _ => None,
@@ -32,17 +41,18 @@ impl Seal<'_> {
         let owner = last.as_ref().unwrap_or(asked);
         let is_soa = |record: &Record| record.record_type() == RecordType::SOA;
         if answer.authorities.iter().any(is_soa) {
-            self.deny(owner, rtype, answer);
+            self.deny(owner, rtype, answer)?;
         } else if !answer.authoritative {
-            self.refer(answer);
+            self.refer(answer)?;
         }
         answer.answers = self.signed(std::mem::take(&mut answer.answers));
         answer.authorities = self.signed(std::mem::take(&mut answer.authorities));
+        Ok(())
     }
 
     /// That there is nothing of this type, or no such name.
-    fn deny(&self, owner: &Key, rtype: RecordType, answer: &mut Answer) {
-        let Some((zone, signer)) = self.signer(owner, rtype) else { return };
+    fn deny(&self, owner: &Key, rtype: RecordType, answer: &mut Answer) -> Result<(), Exhausted> {
+        let Some((zone, signer)) = self.signer(owner, rtype) else { return Ok(()) };
         let no_name = answer.code == ResponseCode::NXDomain;
         let types = match no_name {
             true => vec![NXNAME],
@@ -51,29 +61,30 @@ impl Seal<'_> {
                 zone.types(owner).into_iter().filter(|known| *known != u16::from(rtype)).collect()
             }
         };
-        // Of a name that may be any, nothing is kept.
-        let records = self.nsec(owner, (zone, signer), types, no_name);
+        let records = self.nsec(owner, (zone, signer), types)?;
         // RFC 9824 section 3.1: the name exists, as far as it is told. No proof is no NOERROR.
         if no_name && !self.compact_ok && !records.is_empty() {
             answer.code = ResponseCode::NoError;
         }
         answer.authorities.extend(records);
+        Ok(())
     }
 
     /// Of a delegation, whether it is signed (RFC 4035 section 3.1.4).
-    fn refer(&self, answer: &mut Answer) {
+    fn refer(&self, answer: &mut Answer) -> Result<(), Exhausted> {
         let Some(cut) = answer.authorities.first().map(|record| record.name.clone()) else {
-            return;
+            return Ok(());
         };
-        let Some(owner) = Key::new(&cut) else { return };
-        let Some((zone, signer)) = self.signer(&owner, DS.into()) else { return };
+        let Some(owner) = Key::new(&cut) else { return Ok(()) };
+        let Some((zone, signer)) = self.signer(&owner, DS.into()) else { return Ok(()) };
         let signers = zone.exactly(&cut, DS.into());
         if signers.is_empty() {
             let types = vec![RecordType::NS.into()];
-            answer.authorities.extend(self.nsec(&owner, (zone, signer), types, false));
+            answer.authorities.extend(self.nsec(&owner, (zone, signer), types)?);
         } else {
             answer.authorities.extend(signers.iter().cloned());
         }
+        Ok(())
     }
 
     /// The NSEC record of a name with its signatures.
@@ -82,21 +93,17 @@ impl Seal<'_> {
         owner: &Key,
         (zone, signer): (&Zone, &Signer),
         types: Vec<u16>,
-        fleeting: bool,
-    ) -> Vec<Record> {
-        let Some(data) = denial::nsec(owner, types.into_iter()) else { return Vec::new() };
+    ) -> Result<Vec<Record>, Exhausted> {
+        let Some(data) = denial::nsec(owner, types.into_iter()) else { return Ok(Vec::new()) };
         // RFC 9077 section 3.
         let ttl = zone.negative.ttl;
         let name = owner.name();
         let data = [data];
         let set = Canonical { owner, rtype: NSEC, ttl, data: &data };
-        let signatures = match fleeting {
-            true => once(signer, &set, self.now),
-            false => self.memo.signed(signer, &set, self.now).data.clone(),
-        };
+        let signed = self.memo.denial(signer, &set, (self.now, self.stream)).ok_or(Exhausted)?;
         let [data] = data;
-        let signatures = signatures.iter().map(|data| unknown(&name, ttl, RRSIG, data.to_vec()));
-        [unknown(&name, ttl, NSEC, data)].into_iter().chain(signatures).collect()
+        let signatures = signed.data.iter().map(|data| unknown(&name, ttl, RRSIG, data.to_vec()));
+        Ok([unknown(&name, ttl, NSEC, data)].into_iter().chain(signatures).collect())
     }
 
     /// The records, and behind each set its signatures.

@@ -18,6 +18,70 @@ fn signed() -> Server {
     })
 }
 
+/// Before the first query for a site, and before an edge's end or the end of signatures: none waits.
+#[test]
+fn what_sites_are_answered_with_is_signed_before_it_is_asked_for() {
+    let server = signed();
+    let ask = |client| server.ask(&subnet("netcinema.kingcdn.test.", RecordType::A, client));
+    let ahead = || {
+        let world = server.journey.world.load();
+        let fleet = world.monitor.fleet();
+        super::sign_ahead(&world, &fleet, &server.journey.memo, server.clock.now())
+    };
+    // Three edges, two times to live.
+    assert_eq!(ahead(), 6);
+    for day in 0..30 {
+        for client in ["10.1.2.0/24", "10.2.3.0/24", "10.9.9.0/24"] {
+            assert_eq!(ask(client).message.answers.len(), 2);
+        }
+        assert_eq!(server.journey.memo.late(), 0, "on day {day}");
+        server.clock.advance(DAY);
+        ahead();
+    }
+    // Without, one does.
+    server.clock.advance(DAY * 20);
+    ask("10.1.2.0/24");
+    assert_eq!(server.journey.memo.late(), 1);
+}
+
+/// A flood of names that aren't there costs a bounded number of signatures; who comes over TCP has
+/// his own, and what is known is answered all the same.
+#[test]
+fn a_flood_of_denials_is_bounded() {
+    let server = signed();
+    let mut ask = super::super::journey::tests::harness::query("x.kingcdn.test.", RecordType::A);
+    ask.edns = Some((1232, 0, None));
+    let mut asked = |number: u32, transport| {
+        ask.transport = transport;
+        let mut packet = ask.packet();
+        // DO, in the last record's TTL.
+        let at = packet.len() - 4;
+        packet[at] = 0x80;
+        // Another name each time.
+        packet[12] = 5;
+        packet.splice(13..14, format!("{number:05}").into_bytes());
+        let octets = server.octets(&packet, transport, "192.0.2.1").unwrap();
+        let message = Message::from_vec(&octets).unwrap();
+        (message.truncation, message.response_code, message.authorities.len())
+    };
+    use hickory_proto::op::ResponseCode::{NoError, ServFail};
+
+    use crate::record::Transport::{Tcp, Udp};
+    let signed = |answer: &(bool, _, usize)| answer == &(false, NoError, 4);
+    let count = (0..5000).filter(|number| signed(&asked(*number, Udp))).count();
+    assert!((3990..=4010).contains(&count), "{count} signed");
+    assert_eq!(asked(6000, Udp), (true, NoError, 0));
+    assert!(signed(&asked(6000, Tcp)));
+    let count = (10_000..15_000).filter(|number| signed(&asked(*number, Tcp))).count();
+    assert!((3980..=4010).contains(&count), "{count} signed");
+    assert_eq!(asked(16_000, Tcp), (false, ServFail, 0));
+    // One that was signed lately is still known.
+    let last = (10_000..15_000).rfind(|number| signed(&asked(*number, Udp)));
+    assert!(last.is_some());
+    server.clock.advance(Duration::from_secs(1));
+    assert!(signed(&asked(7000, Udp)));
+}
+
 /// When the signature of the answer for a client begins and ends.
 fn times(message: &Message) -> (u32, u32) {
     let of = |data: &RData| match data {

@@ -239,6 +239,11 @@ impl Map {
         nearest(place, &edges, LIST_EDGES)
     }
 
+    /// Every list of edges, once.
+    pub fn lists(&self) -> impl Iterator<Item = &[GroupIndex]> {
+        self.lists.0.iter().map(|list| &**list)
+    }
+
     /// Ranges of either family after merging.
     pub fn ranges(&self) -> usize {
         self.v4.lists.len() + self.v6.lists.len()
