@@ -13,11 +13,13 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use kingcdn_config::Limits;
 use kingcdn_zero_copy::Outgoing;
 use prometheus::IntGauge;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::StartError;
@@ -34,6 +36,10 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// What a client gets when too many connections are open.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// What hyper queues of an answer before it writes, however large the pieces. The first piece more
+/// is taken whole: a slow client keeps one slice of a large object in memory, not two.
+const QUEUE_BYTES: usize = 64 << 10;
 
 /// hyper's own limit, for which it has room on the stack and needn't clear it first.
 const HYPER_HEADERS_MAX: usize = 100;
@@ -158,7 +164,8 @@ async fn accept(
     }
 }
 
-/// One client connection, from its first request to its last.
+/// One client connection, from its first request to its last. What that takes is made when there
+/// is something to read: of those that are open just in case there may be many.
 async fn connection(
     node: Arc<Node>,
     stream: TcpStream,
@@ -170,6 +177,28 @@ async fn connection(
     if stream.set_nodelay(true).is_err() {
         return; // It is gone already.
     }
+    let readable = timeout(limits.header_timeout, stream.readable());
+    let spoken = tokio::select! {
+        spoken = readable => matches!(spoken, Ok(Ok(()))),
+        () = stopped(stop.clone()) => {
+            matches!(timeout(node.farewell(), stream.readable()).await, Ok(Ok(())))
+        }
+    };
+    if spoken {
+        Box::pin(talk(node, limits, stream, peer, stop)).await;
+    } else if !*stop.borrow() {
+        node.metrics.connection_errors.with_label_values(&["head-timeout"]).inc();
+    }
+}
+
+/// Serves a client that has begun to speak.
+async fn talk(
+    node: Arc<Node>,
+    limits: Arc<Limits>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stop: watch::Receiver<bool>,
+) {
     let interims = interim::Client::default();
     let stream = StallLimited::new(Outgoing::new(stream), limits.body_timeout);
     let io = TokioIo::new(Interleaved::new(stream, interims.clone()));
@@ -183,7 +212,8 @@ async fn connection(
     let mut http = http1::Builder::new();
     http.timer(ConnectionTimer::default())
         .header_read_timeout(limits.header_timeout)
-        .max_header_size(limits.header_bytes);
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(QUEUE_BYTES.max(2 * limits.header_bytes));
     if limits.header_count != HYPER_HEADERS_MAX {
         http.max_headers(limits.header_count);
     }
@@ -194,7 +224,7 @@ async fn connection(
         () = stopped(stop) => {
             // Closed at once, it could cross with the client's next request. The answer to that one
             // asks the client to close.
-            match tokio::time::timeout(node.farewell(), connection.as_mut()).await {
+            match timeout(node.farewell(), connection.as_mut()).await {
                 Ok(ended) => ended,
                 Err(_) => {
                     connection.as_mut().graceful_shutdown();

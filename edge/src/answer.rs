@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use kingcdn_config::clock::Timestamp;
 
 use crate::admission::Refusal;
+use crate::budget::Reservation;
 use crate::cache_status::{Cache, CacheStatus};
 use crate::caching::{self, Forward, NoStale, Trouble, fields};
 use crate::content::Content;
@@ -109,7 +110,7 @@ pub(crate) fn failed(error: FetchError, why: Forward) -> Answer {
         status,
         match status {
             StatusCode::GATEWAY_TIMEOUT => "The origin does not answer in time.\n",
-            StatusCode::SERVICE_UNAVAILABLE => "Too many requests to the origin are under way.\n",
+            StatusCode::SERVICE_UNAVAILABLE => "Too much is under way here.\n",
             StatusCode::BAD_REQUEST => "The request's body is broken.\n",
             StatusCode::REQUEST_TIMEOUT => "The request's body does not arrive in time.\n",
             StatusCode::PAYLOAD_TOO_LARGE => "The request's body is too long.\n",
@@ -125,8 +126,8 @@ pub(crate) fn failed(error: FetchError, why: Forward) -> Answer {
 }
 
 /// An origin's answer, past the cache.
-pub(crate) fn passed_on(answer: Response<AnswerBody>, why: Forward) -> Answer {
-    let mut response = answer.map(Content::Pass);
+pub(crate) fn passed_on(answer: Response<AnswerBody>, memory: Reservation, why: Forward) -> Answer {
+    let mut response = answer.map(|body| Content::Pass { body, _memory: memory });
     fields::strip_hop_by_hop(response.headers_mut());
     let fwd_status = Some(response.status());
     let status = CacheStatus { fwd: Some(why), fwd_status, ..CacheStatus::default() };

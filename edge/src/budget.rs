@@ -145,6 +145,18 @@ impl Reservation {
         taken.is_ok()
     }
 
+    /// Gives back all but `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: u64) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.bytes -= less;
+        drop(Self { budget: self.budget.clone(), bytes: less });
+    }
+
+    /// How much it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// What this was taken from.
     pub(crate) fn budget(&self) -> &Budget {
         &self.budget
@@ -189,6 +201,10 @@ mod tests {
         assert!(first.grow_to(10), "a smaller wish is met already");
         assert!(!first.grow_to(61));
         assert_eq!(budget.used_bytes(), 100);
+        first.shrink_to(70);
+        assert_eq!(first.bytes(), 60);
+        first.shrink_to(10);
+        assert_eq!((first.bytes(), budget.used_bytes()), (10, 50));
         drop(first);
         assert!(second.grow_to(100));
         assert!(!second.grow_to(u64::MAX));

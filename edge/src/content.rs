@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::budget::Reservation;
 use crate::caching::ETag;
 use crate::fill::Reader;
 use crate::sliced::Reading;
@@ -36,7 +37,12 @@ pub(crate) enum Content {
         left: Option<u64>,
     },
     /// An answer that passes through.
-    Pass(AnswerBody),
+    Pass {
+        /// It.
+        body: AnswerBody,
+        /// What its buffers take.
+        _memory: Reservation,
+    },
 }
 
 /// What is to be read of a large body.
@@ -84,7 +90,7 @@ impl Content {
                 None => Poll::Ready(None),
             },
             Self::Fill { reader, skip, left } => poll_fill(reader, skip, left, cx),
-            Self::Pass(body) => match ready!(Pin::new(body).poll_frame(cx)) {
+            Self::Pass { body, .. } => match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "the origin's answer ended early");
@@ -104,7 +110,7 @@ impl Content {
             Self::Ordered(order) => order.pieces.is_empty(),
             Self::Sliced(reading) => reading.pieces().is_empty(),
             Self::Fill { left, .. } => *left == Some(0),
-            Self::Pass(body) => body.is_end_stream(),
+            Self::Pass { body, .. } => body.is_end_stream(),
         }
     }
 
@@ -120,7 +126,7 @@ impl Content {
             Self::Sliced(reading) => SizeHint::with_exact(len_bytes(reading.pieces())),
             Self::Fill { left: Some(left), .. } => SizeHint::with_exact(*left),
             Self::Fill { left: None, .. } => SizeHint::default(),
-            Self::Pass(body) => body.size_hint(),
+            Self::Pass { body, .. } => body.size_hint(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod gap;
 mod intake;
+mod room;
 mod run;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use kingcdn_config::clock::Timestamp;
 
 pub(crate) use self::gap::Supply;
+pub(crate) use self::room::{FETCH_BYTES, PASS_BYTES, room};
 use crate::budget::Reservation;
 use crate::caching::conditional::{validation_fields, validation_of_variants};
 use crate::caching::{self, Terms, Times, Unstorable, update};
@@ -124,6 +126,10 @@ fn spawn(node: &Arc<Node>, fetch: Fetch, fill: Arc<Fill>, lead: Option<Lead>) {
 
 impl Pull {
     async fn run(mut self) {
+        match room(&self.node, FETCH_BYTES).await {
+            Ok(memory) => self.memory = memory,
+            Err(error) => return self.fill.announce(Outcome::Failed(error)),
+        }
         match self.ask().await {
             Ok((answer, times))
                 if answer.status() == StatusCode::NOT_MODIFIED && !self.fetch.held.is_empty() =>
@@ -262,6 +268,8 @@ impl Drop for Pull {
         // First, so that nobody joins what has ended.
         self.lead = None;
         self.fill.abort();
+        let none = self.memory.budget().reservation();
+        self.fill.hold(std::mem::replace(&mut self.memory, none));
         self.node.metrics.fills.dec();
     }
 }

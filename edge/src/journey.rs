@@ -327,6 +327,10 @@ impl Visit {
 
     /// Sends a request past the cache, both bodies streaming.
     async fn pass(&self, parts: &Parts, body: RequestBody, why: Forward) -> Answer {
+        let memory = match fetch::room(&self.node, fetch::PASS_BYTES).await {
+            Ok(memory) => memory,
+            Err(error) => return failed(error, why),
+        };
         let mut request = self.passing(parts, body, why);
         match forward::forwards_left(&parts.headers) {
             Some(Err(LastHop)) if parts.method == Method::OPTIONS => return options(),
@@ -347,7 +351,7 @@ impl Visit {
         if invalidation::invalidates(&parts.method, answer.status()) {
             self.invalidate(parts, answer.headers());
         }
-        passed_on(answer, why)
+        passed_on(answer, memory, why)
     }
 
     /// A write has succeeded: what is stored of its target isn't what the origin has any more

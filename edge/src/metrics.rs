@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     /// By [`Forward::index`].
     forwards: [IntCounter; Forward::ALL.len()],
     not_stored: IntCounterVec,
+    /// Requests refused for want of memory.
+    pub(crate) shed: IntCounter,
     not_bridged: IntCounterVec,
     /// Client connections open now.
     pub(crate) connections: IntGauge,
@@ -131,6 +133,7 @@ impl Metrics {
                 "Answers that were not stored.",
                 &["reason"],
             )?,
+            shed: counter(registry, "shed_total", "Requests refused for want of memory.")?,
             connections: gauge(registry, "connections", "Client connections open now.")?,
             connections_refused: counter(
                 registry,

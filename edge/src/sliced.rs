@@ -9,14 +9,15 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::sync::futures::OwnedNotified;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, failed};
 use crate::arrivals::{AHEAD_SLICES, Next, Seat};
+use crate::budget::Need;
 use crate::cache_status::Cache;
 use crate::caching::{ETag, Forward};
 use crate::content::{self, Content, EndedEarly, Order, Piece};
-use crate::fetch::Supply;
+use crate::fetch::{FetchError, Supply};
 use crate::node::Node;
-use crate::store::{SLICE_BYTES, Slice, Sliced, slices_of};
+use crate::store::{SLICE_BYTES, Slice, Sliced, slices_of, stored_bytes};
 
 /// How often one slice is asked for anew after its origin failed, before the response ends.
 const TRIES_MAX: u32 = 3;
@@ -37,11 +38,25 @@ pub(crate) fn open(node: &Node, answer: &mut Answer, supply: impl FnOnce(ETag) -
     if !reading.is_held() {
         reading = reading.seated();
         if answer.status.fwd.is_none() {
+            if !has_room(node) {
+                node.metrics.shed.inc();
+                *answer = failed(FetchError::NoMemory, Forward::Partial);
+                return;
+            }
             answer.status.fwd = Some(Forward::Partial);
             answer.cache = Cache::Miss;
         }
     }
     *answer.response.body_mut() = Content::Sliced(Box::new(reading));
+}
+
+/// Whether there is memory for a slice.
+fn has_room(node: &Node) -> bool {
+    let has = || node.store.budget().reserve(stored_bytes(SLICE_BYTES), Need::Now).is_some();
+    has() || {
+        node.store.maintain();
+        has()
+    }
 }
 
 /// Reads pieces of a large body.

@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::admission::Refusal;
 use crate::answer::{Answer, failed, passed_on, refused};
 use crate::caching::{Forward, fields};
+use crate::fetch;
 use crate::metrics::{Metrics, TunnelMetrics};
 use crate::node::Node;
 use crate::site::Site;
@@ -108,11 +109,15 @@ pub(crate) async fn switch(
             return refused(refusal);
         }
     };
+    let memory = match fetch::room(node, fetch::PASS_BYTES).await {
+        Ok(memory) => memory,
+        Err(error) => return failed(error, Forward::Bypass),
+    };
     request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
     request.headers_mut().insert(UPGRADE, proposal.protocols.clone());
     let mut answer = match site.upstream.send(request).await {
         Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => answer,
-        Ok(answer) => return passed_on(answer, Forward::Bypass),
+        Ok(answer) => return passed_on(answer, memory, Forward::Bypass),
         Err(error) => return failed(error, Forward::Bypass),
     };
     let Some(protocol) = agreed(answer.headers(), &proposal.protocols) else {
@@ -120,7 +125,7 @@ pub(crate) async fn switch(
     };
     let origin = hyper::upgrade::on(&mut answer);
     node.tunnels.open(place, proposal.client, origin, limits.tunnel_timeout);
-    let mut switched = passed_on(answer, Forward::Bypass);
+    let mut switched = passed_on(answer, memory, Forward::Bypass);
     let headers = switched.response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol);

@@ -11,12 +11,12 @@ use http_body_util::BodyExt;
 use kingcdn_config::clock::Timestamp;
 
 use super::run::Run;
-use super::{NotStored, Pull};
+use super::{FetchError, NotStored, Pull, room};
 use crate::arrivals::{CLAIM_SLICES, Claim, Seat};
 use crate::budget::Need;
 use crate::caching::range::ContentRange;
 use crate::caching::{self, ETag, Terms, Times, Trouble, fields, stale_on_error};
-use crate::fill::{Head, Outcome};
+use crate::fill::{Head, Outcome, WINDOW_BYTES, WINDOW_MIN_BYTES};
 use crate::store::{Body, Object, SLICE_BYTES, Sliced, assemble, stored_bytes};
 use crate::upstream::AnswerBody;
 
@@ -57,6 +57,9 @@ impl Pull {
         if !storable {
             // Before those who follow learn that it isn't for them: they would join it again.
             self.lead = None;
+            if let Err(error) = self.open_window(length).await {
+                return self.fill.announce(Outcome::Failed(error));
+            }
         }
         self.fill.announce(Outcome::Answer(Arc::clone(&head)));
         if !storable {
@@ -96,6 +99,11 @@ impl Pull {
         times: Times,
     ) {
         let Ok(terms) = self.judge(&parts, true, times) else { return };
+        // The first slice's: taken anew when it comes.
+        match room(&self.node, stored_bytes(SLICE_BYTES)).await {
+            Ok(memory) => drop(memory),
+            Err(error) => return self.fill.announce(Outcome::Failed(error)),
+        }
         let mut shared = self.shared_headers(&parts, times);
         fields::strip_hop_by_hop(&mut parts.headers);
         fields::complete_date(&mut parts.headers, times.response);
@@ -265,9 +273,22 @@ impl Pull {
     /// What was to be stored can't be after all: whoever follows it gets the rest, nobody else.
     fn stop_keeping(&mut self, reason: NotStored) {
         self.lead = None;
-        self.fill.become_window();
+        self.memory.shrink_to(WINDOW_BYTES);
+        self.fill.become_window(self.memory.bytes().max(WINDOW_MIN_BYTES));
         self.node.metrics.not_stored(reason);
         self.remember_whether_shared(&Err(reason), false, self.node.clock.now());
+    }
+
+    /// Memory for an answer that isn't kept: a small window where there isn't more.
+    async fn open_window(&mut self, length: Option<u64>) -> Result<(), FetchError> {
+        let wanted = length.unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
+        self.memory.shrink_to(0);
+        self.memory = match self.node.store.budget().reserve(wanted, Need::Ahead) {
+            Some(memory) => memory,
+            None => room(&self.node, wanted.min(WINDOW_MIN_BYTES)).await?,
+        };
+        self.fill.limit_window(self.memory.bytes().max(WINDOW_MIN_BYTES));
+        Ok(())
     }
 
     /// Stores the complete answer.

@@ -21,12 +21,15 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 
 pub(crate) use self::reader::Reader;
+use crate::budget::Reservation;
 use crate::caching::Terms;
 use crate::fetch::{FetchError, NotStored};
 use crate::store::Object;
 
 /// Bytes that a window holds for its slowest reader before the pull waits.
-const WINDOW_BYTES: u64 = 1 << 20;
+pub(crate) const WINDOW_BYTES: u64 = 1 << 20;
+/// The same where memory is short.
+pub(crate) const WINDOW_MIN_BYTES: u64 = 64 << 10;
 /// What a frame costs beside its bytes.
 const FRAME_OVERHEAD_BYTES: u64 = 64;
 
@@ -71,6 +74,10 @@ pub(crate) struct Fill {
 #[derive(Debug, Default)]
 struct State {
     outcome: Option<Outcome>,
+    /// What a window may hold, where that is less than usual.
+    window_bytes: Option<u64>,
+    /// What the frames take that are left when the pull has ended.
+    memory: Option<Reservation>,
     frames: VecDeque<Bytes>,
     /// Frames that a window has let go, and the bytes in them.
     passed_frames: u64,
@@ -121,11 +128,22 @@ impl Fill {
         self.progress.notify_waiters();
     }
 
-    /// Gives up keeping the frames.
-    pub(crate) fn become_window(&self) {
+    /// Gives up keeping the frames, but for `bytes` of them.
+    pub(crate) fn become_window(&self, bytes: u64) {
         let mut state = self.lock();
         state.window = true;
+        state.window_bytes = Some(bytes);
         state.let_go();
+    }
+
+    /// How much of it is held at once, should it be a window.
+    pub(crate) fn limit_window(&self, bytes: u64) {
+        self.lock().window_bytes = Some(bytes);
+    }
+
+    /// The memory of the frames, which readers hold now.
+    pub(crate) fn hold(&self, memory: Reservation) {
+        self.lock().memory = Some(memory);
     }
 
     /// In a window, waits until its slowest reader is near enough for more.
@@ -134,7 +152,8 @@ impl Fill {
             let consumed = self.consumed.notified();
             {
                 let state = self.lock();
-                if !state.window || state.held_bytes() < WINDOW_BYTES {
+                if !state.window || state.held_bytes() < state.window_bytes.unwrap_or(WINDOW_BYTES)
+                {
                     return if state.is_abandoned() { Err(Abandoned) } else { Ok(()) };
                 }
                 if state.is_abandoned() {

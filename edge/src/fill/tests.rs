@@ -143,7 +143,7 @@ async fn a_window_without_readers_is_given_up_and_a_kept_fill_is_not() {
     kept.append(frame(2 * WINDOW_BYTES as usize));
     assert_eq!(kept.room().await, Ok(()), "a kept fill waits for nobody");
     let mut late = kept.read().unwrap();
-    kept.become_window();
+    kept.become_window(WINDOW_BYTES);
     assert!(!kept.lock().is_abandoned());
     assert_eq!(read(&mut late).len(), 2 * WINDOW_BYTES as usize, "it still gets all");
 }

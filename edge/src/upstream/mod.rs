@@ -88,6 +88,9 @@ pub(crate) enum FetchError {
     /// As many connections as the site permits are busy.
     #[error("all connections to the origin are busy")]
     Busy,
+    /// This edge is out of memory.
+    #[error("there is no memory for it")]
+    NoMemory,
     /// The client's body was longer than permitted.
     #[error("the request's body is too long")]
     RequestTooLong,
@@ -110,7 +113,7 @@ impl FetchError {
                 StatusCode::GATEWAY_TIMEOUT
             }
             Self::Unreachable | Self::Protocol | Self::Aborted => StatusCode::BAD_GATEWAY,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
             Self::RequestTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestBroken => StatusCode::BAD_REQUEST,
             Self::RequestStalled => StatusCode::REQUEST_TIMEOUT,
@@ -131,6 +134,7 @@ impl FetchError {
             Self::Resting => "origin-resting",
             Self::Protocol => "origin-protocol-error",
             Self::Busy => "origin-busy",
+            Self::NoMemory => "no-memory",
             Self::RequestTooLong => "request-too-long",
             Self::RequestBroken => "request-broken",
             Self::RequestStalled => "request-stalled",
