@@ -52,6 +52,28 @@ pub struct CacheStatus {
     pub memory_capacity_bytes: u64,
     /// Objects in the memory tier.
     pub objects: u64,
+    /// The disk tier.
+    #[serde(default)]
+    pub disks: Vec<DiskStatus>,
+}
+
+/// A disk of an edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DiskStatus {
+    /// Its folder.
+    pub path: String,
+    /// `starting`, `ready`, `out` (and tried again now and then) or `closed`.
+    pub state: String,
+    /// Why it is out.
+    pub reason: Option<String>,
+    /// Bytes that it may take.
+    pub capacity_bytes: u64,
+    /// Bytes that it takes.
+    pub used_bytes: u64,
+    /// Objects and slices of objects on it.
+    pub records: u64,
+    /// Bytes written for each byte of new records, since the process started.
+    pub write_amplification: f64,
 }
 
 /// What an edge did for one site since it started.

@@ -140,10 +140,8 @@ impl Piece {
     }
 }
 
-/// Pieces of a body all of whose slices are at hand. What isn't ends the connection, by being
-/// missing.
-pub(crate) fn of_slices(all: Option<Vec<Bytes>>, pieces: &VecDeque<Piece>) -> Content {
-    let all = all.unwrap_or_default();
+/// Pieces of a body all of whose slices are at hand.
+pub(crate) fn of_slices(all: &[Bytes], pieces: &VecDeque<Piece>) -> Content {
     let mut found = VecDeque::new();
     for piece in pieces {
         match piece {

@@ -4,6 +4,7 @@
 
 mod asked;
 mod joined;
+mod look;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use kingcdn_config::clock::{Stopwatch, Timestamp};
 use kingcdn_config::status::HEALTH_PATH;
 
 use self::joined::Before;
+use self::look::Seen;
 use crate::admission::{self, Refusal};
 use crate::answer::{
     Answer, arriving, confirmed, failed, from_store, health, only_if_cached, options, passed_on,
@@ -78,14 +80,6 @@ enum NotForUs {
     FetchAlone,
     /// It is another part than the one that was asked for: pass.
     Pass,
-}
-
-/// What the store had for a request when it came.
-struct Seen {
-    now: Timestamp,
-    held: Lookup,
-    /// Whether what is held of the object lacks what this request is for.
-    lacking: bool,
 }
 
 /// The whole journey. What is held and fresh is answered before this returns: most requests need
@@ -158,19 +152,6 @@ impl Visit {
         }
     }
 
-    fn look(&self, request: caching::Request<'_>) -> Seen {
-        let now = self.node.clock.now();
-        let mut held = self.node.store.lookup(&self.key, request);
-        let lacking = matches!(
-            &held, Lookup::Found(object) | Lookup::Purged(object)
-                if !(deliver::is_held(request, object, now) && self.node.store.has_body(object))
-        );
-        if lacking {
-            held = Lookup::Nothing;
-        }
-        Seen { now, held, lacking }
-    }
-
     async fn answer(&self, parts: &Parts, body: Incoming, seen: Option<Seen>) -> Answer {
         if body.is_end_stream()
             && let Some(proposal) = upgrade::proposed(parts, &self.site.upgrade)
@@ -200,10 +181,13 @@ impl Visit {
         let request = caching::Request { method: &parts.method, headers: &parts.headers };
         let mut alone = false;
         for round in 1.. {
-            let Seen { now, held, lacking } = seen.take().unwrap_or_else(|| self.look(request));
+            let seen = seen.take().unwrap_or_else(|| self.look(request));
+            let Seen { now, held, lacking, from_disk } = self.look_on_disk(request, seen).await;
             let why = match self.decide(request, held.held(), now) {
                 Decision::Fresh { age } => {
-                    return from_store(request, held.object(), age, now, Cache::Hit);
+                    let mut answer = from_store(request, held.object(), age, now, Cache::Hit);
+                    answer.status.detail = from_disk.then_some("disk");
+                    return answer;
                 }
                 Decision::StaleWhileRevalidate { age } => {
                     self.refresh_behind(parts, held.candidates(), now);

@@ -26,12 +26,12 @@ pub(crate) struct Key {
 }
 
 /// Site and target, as a digest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ObjectKey([u8; 32]);
 
 /// The values of a site's `headers` and `cookies` in a request, as a digest. Zeros where the site
 /// has none.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Inputs([u8; 32]);
 
 /// How a site's requests become keys: `[site.key]`, ready for use.
@@ -60,6 +60,18 @@ impl ObjectKey {
     /// The digest.
     pub(crate) fn digest(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+impl Inputs {
+    /// The digest.
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// From what [`Inputs::digest`] gave.
+    pub(crate) fn from_digest(digest: [u8; 32]) -> Self {
+        Self(digest)
     }
 }
 

@@ -19,6 +19,7 @@ pub mod caching;
 mod collapse;
 mod content;
 mod deliver;
+mod disk_metrics;
 mod fetch;
 mod fill;
 mod forward;
@@ -56,6 +57,7 @@ use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::disk_metrics::DiskMetrics;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::purge::{JournalError, Mode, Scope};
@@ -64,6 +66,9 @@ use crate::status::Observer;
 /// How long connections stay open without a request when the edge stops: a request that is under
 /// way to it already is still answered.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long the edge writes what is in memory to its disks when it stops.
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// A running edge.
 pub struct Edge {
@@ -138,6 +143,7 @@ impl Edge {
         registry.register(Box::new(sealed::SealedMetrics::new()?))?;
         let node = Node::new(&config, edge, clock, Handle::current(), metrics)?;
         let node = Arc::new(node);
+        registry.register(Box::new(DiskMetrics::new(&node)?))?;
         let (stop, stopped) = watch::channel(false);
         let threads = listeners
             .into_iter()
@@ -205,8 +211,8 @@ impl Edge {
         self.node.begin_drain();
     }
 
-    /// Takes no more connections and lets open requests finish, for at most `limit`. Returns
-    /// whether all did.
+    /// Takes no more connections and lets open requests finish, for at most `limit`; then writes
+    /// what is in memory to the disks, if there are any. Returns whether all requests did.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.node.begin_drain();
         self.node.begin_farewell(FAREWELL.min(limit / 2));
@@ -217,6 +223,9 @@ impl Edge {
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().all(|thread| thread.join().is_ok())
         });
-        matches!(tokio::time::timeout(limit, joined).await, Ok(Ok(true)))
+        let drained = matches!(tokio::time::timeout(limit, joined).await, Ok(Ok(true)));
+        let node = Arc::clone(&self.node);
+        let closed = tokio::task::spawn_blocking(move || node.store.close(CLOSING.min(limit)));
+        drained && closed.await.is_ok()
     }
 }

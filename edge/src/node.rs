@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use kingcdn_config::clock::Clock;
 use kingcdn_config::{Config, Edge, Limits};
+use kingcdn_store::disk::DiskOptions;
 use tokio::runtime::Handle;
 
 use crate::StartError;
@@ -90,13 +91,18 @@ impl Node {
         let outbound = outbound.traced(tracer.clone());
         let sites = Sites::new(config, &metrics, &outbound, None);
         metrics.cache_capacity_bytes.with_label_values(&["memory"]).set(for_store.cast_signed());
+        let disk = |disk: &kingcdn_config::Disk| DiskOptions {
+            path: disk.path.clone(),
+            size_bytes: disk.size_bytes,
+        };
+        let disks = edge.cache.disk.iter().map(disk).collect();
         Ok(Self {
             name,
             identifier,
             via,
             clock,
             runtime,
-            store: Store::new(for_store, edge.cache.eviction, budget, ledger(edge)),
+            store: Store::new(for_store, edge.cache.eviction, disks, budget, ledger(edge)),
             collapse: Collapse::new(),
             arrivals: Arrivals::default(),
             outbound,

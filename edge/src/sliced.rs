@@ -21,20 +21,26 @@ use crate::store::{SLICE_BYTES, Slice, Sliced, slices_of, stored_bytes};
 
 /// How often one slice is asked for anew after its origin failed, before the response ends.
 const TRIES_MAX: u32 = 3;
+/// Slices that are looked for to know whether all are held.
+const LOOKS_MAX: u64 = 1024;
+/// Slices behind the one that is waited for that are read from disk meanwhile.
+const READ_AHEAD_SLICES: u64 = 2;
 
 /// Lets an answer with pieces of a large body be read. It gets what it takes to fetch those slices
 /// that aren't held, and says so where some aren't.
-pub(crate) fn open(node: &Node, answer: &mut Answer, supply: impl FnOnce(ETag) -> Supply) {
+pub(crate) fn open(node: &Arc<Node>, answer: &mut Answer, supply: impl FnOnce(ETag) -> Supply) {
     let Content::Ordered(order) = answer.response.body_mut() else { return };
     let Order { sliced, etag, pieces } = order;
     let (sliced, pieces) = (*sliced, std::mem::take(pieces));
     let Some(etag) = etag.take() else {
         // Its slices can't be fetched one by one: they must all be here, and were a moment ago.
-        let all = node.store.all_slices(&sliced);
-        *answer.response.body_mut() = content::of_slices(all, &pieces);
+        *answer.response.body_mut() = match node.store.all_slices(&sliced) {
+            Some(all) => content::of_slices(&all, &pieces),
+            None => Content::Sliced(Box::new(Reading::new(node, None, sliced, pieces))),
+        };
         return;
     };
-    let mut reading = Reading::new(Arc::new(supply(etag)), sliced, pieces);
+    let mut reading = Reading::new(node, Some(Arc::new(supply(etag))), sliced, pieces);
     if !reading.is_held() {
         reading = reading.seated();
         if answer.status.fwd.is_none() {
@@ -61,9 +67,15 @@ fn has_room(node: &Node) -> bool {
 
 /// Reads pieces of a large body.
 pub(crate) struct Reading {
-    supply: Arc<Supply>,
+    node: Arc<Node>,
+    /// None where what isn't held can't be had.
+    supply: Option<Arc<Supply>>,
     sliced: Sliced,
     pieces: VecDeque<Piece>,
+    /// What the store has of this slice, and the next few where disks are waited for.
+    coming: VecDeque<(u64, Slice)>,
+    /// A slice that the store hasn't, though it says so: a disk that can't give it.
+    lost: Option<u64>,
     /// The slice that is being read.
     at: u64,
     /// Held or claimed by somebody, up to this slice.
@@ -77,11 +89,19 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    pub(crate) fn new(supply: Arc<Supply>, sliced: Sliced, pieces: VecDeque<Piece>) -> Self {
+    pub(crate) fn new(
+        node: &Arc<Node>,
+        supply: Option<Arc<Supply>>,
+        sliced: Sliced,
+        pieces: VecDeque<Piece>,
+    ) -> Self {
         Self {
+            node: Arc::clone(node),
             supply,
             sliced,
             pieces,
+            coming: VecDeque::new(),
+            lost: None,
             at: u64::MAX,
             covered: 0,
             seat: None,
@@ -103,13 +123,15 @@ impl Reading {
         self
     }
 
-    /// Whether the store has all that is wanted.
+    /// Whether the store has all that is wanted. Of very many slices only some are looked for.
     pub(crate) fn is_held(&self) -> bool {
-        let store = &self.supply.node.store;
         self.pieces.iter().all(|piece| match piece {
             Piece::Text(_) => true,
             Piece::Range(range) => {
-                slices_of(range).all(|number| store.has_slice(self.sliced.content, number))
+                let slices = slices_of(range);
+                let step = (slices.end - slices.start).div_ceil(LOOKS_MAX).max(1);
+                let step = usize::try_from(step).unwrap_or(usize::MAX);
+                slices.step_by(step).all(|number| self.has(number))
             }
         })
     }
@@ -167,8 +189,9 @@ impl Reading {
         }
         loop {
             let Some(arrival) = self.seat.as_ref().map(|seat| Arc::clone(seat.arrival())) else {
-                match self.held(number, within) {
+                match ready!(self.poll_held(&slices, within, cx)) {
                     Some(bytes) => return Poll::Ready(Ok(bytes)),
+                    None if self.supply.is_none() => return Poll::Ready(Err(EndedEarly)),
                     None => self.sit(slices.clone()),
                 }
                 continue;
@@ -180,7 +203,7 @@ impl Reading {
                 }
                 Next::Outdated => return Poll::Ready(Err(EndedEarly)),
                 Next::Missing(failures) => {
-                    if let Some(bytes) = self.held(number, within) {
+                    if let Some(bytes) = ready!(self.poll_held(&slices, within, cx)) {
                         return Poll::Ready(Ok(bytes));
                     }
                     self.tries += u32::from(failures > self.failures);
@@ -209,15 +232,49 @@ impl Reading {
         }
     }
 
-    /// Slice `number` from byte `within` on, if the store has it.
-    fn held(&self, number: u64, within: u64) -> Option<Bytes> {
-        match self.supply.node.store.slice(self.sliced.content, number) {
-            Slice::Held(bytes) => {
-                let within = usize::try_from(within).ok()?;
-                (within < bytes.len()).then(|| bytes.slice(within..))
-            }
-            Slice::Missing => None,
+    /// The first of these slices from byte `within` on, if the store has it. While it is read from
+    /// disk, so are the next.
+    fn poll_held(
+        &mut self,
+        slices: &Range<u64>,
+        within: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Bytes>> {
+        let number = slices.start;
+        self.coming.retain(|(coming, _)| slices.contains(coming));
+        if self.coming.front().is_none_or(|(first, _)| *first != number) {
+            self.coming.clear();
+            self.coming.push_back((number, self.slice(number)));
         }
+        if let Some((_, Slice::Pending(_))) = self.coming.front() {
+            let ahead = slices.end.min(number + 1 + READ_AHEAD_SLICES);
+            for next in number + self.coming.len() as u64..ahead {
+                match self.slice(next) {
+                    Slice::Missing => break,
+                    slice => self.coming.push_back((next, slice)),
+                }
+            }
+        }
+        let found = match self.coming.front_mut() {
+            Some((_, Slice::Held(bytes))) => Some(bytes.clone()),
+            Some((_, Slice::Pending(pending))) => ready!(Pin::new(pending).poll(cx)),
+            Some((_, Slice::Missing)) | None => None,
+        };
+        self.coming.pop_front();
+        let found = found.filter(|bytes| bytes.len() as u64 == self.sliced.len_of(number));
+        if found.is_none() {
+            self.lost = Some(number);
+        }
+        let within = usize::try_from(within).unwrap_or(usize::MAX);
+        Poll::Ready(found.filter(|bytes| within < bytes.len()).map(|bytes| bytes.slice(within..)))
+    }
+
+    fn slice(&self, number: u64) -> Slice {
+        self.node.store.slice(self.sliced.content, number)
+    }
+
+    fn has(&self, number: u64) -> bool {
+        self.lost != Some(number) && self.node.store.has_slice(self.sliced.content, number)
     }
 
     /// Begins to read the first of these slices, and sees to it that the next ones come in time.
@@ -232,11 +289,13 @@ impl Reading {
             self.failures = seat.arrival().failures();
         }
         let far_enough = slices.end.min(slices.start + AHEAD_SLICES / 2);
-        if self.covered.max(slices.start + 1) < far_enough && self.is_ample() {
+        if self.supply.is_some()
+            && self.covered.max(slices.start + 1) < far_enough
+            && self.is_ample()
+        {
             let from = self.covered.max(slices.start + 1);
             let until = slices.end.min(slices.start + AHEAD_SLICES);
-            let store = &self.supply.node.store;
-            let missing = |&number: &u64| !store.has_slice(self.sliced.content, number);
+            let missing = |&number: &u64| !self.has(number);
             match (from..until).find(missing) {
                 // At the start, the first one is fetched together with those behind it.
                 Some(_) if self.covered == 0 && missing(&slices.start) => {}
@@ -252,12 +311,11 @@ impl Reading {
     /// Fetches the first of the `wanted` slices that are missing, unless somebody does.
     fn fetch(&mut self, wanted: Range<u64>) {
         let Some(seat) = &self.seat else { return };
-        let store = &self.supply.node.store;
-        let held = |number| store.has_slice(self.sliced.content, number);
-        match seat.arrival().claim(wanted.clone(), held) {
+        let Some(supply) = &self.supply else { return };
+        match seat.arrival().claim(wanted.clone(), |number| self.has(number)) {
             Some(claim) => {
                 self.covered = claim.slices().end;
-                self.supply.fetch(claim, self.tries);
+                supply.fetch(claim, self.tries);
             }
             None => self.covered = wanted.end,
         }
@@ -265,13 +323,13 @@ impl Reading {
 
     fn sit(&mut self, slices: Range<u64>) {
         if self.seat.is_none() {
-            let arrival = self.supply.node.arrivals.open(self.sliced);
+            let arrival = self.node.arrivals.open(self.sliced);
             self.failures = arrival.failures();
             self.seat = Some(arrival.sit(slices));
         }
     }
 
     fn is_ample(&self) -> bool {
-        self.supply.node.store.budget().is_ample()
+        self.node.store.budget().is_ample()
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kingcdn_config::clock::Stopwatch;
-use kingcdn_config::status::{CacheStatus, EdgeStatus, Load, SiteStatus};
+use kingcdn_config::status::{CacheStatus, DiskStatus, EdgeStatus, Load, SiteStatus};
+use kingcdn_store::disk;
 use tokio::sync::watch;
 
 use crate::accept::stopped;
@@ -71,6 +72,7 @@ impl Observer {
                 memory_bytes: node.store.held_bytes(),
                 memory_capacity_bytes: node.store.capacity_bytes(),
                 objects: node.store.keys(),
+                disks: node.store.disks().iter().map(disk_status).collect(),
             },
             sites: node
                 .sites
@@ -80,6 +82,18 @@ impl Observer {
                 .map(|site| site_status(&site.name, &site.metrics))
                 .collect(),
         }
+    }
+}
+
+fn disk_status(disk: &disk::DiskStatus) -> DiskStatus {
+    DiskStatus {
+        path: disk.path.display().to_string(),
+        state: disk.state.label().to_owned(),
+        reason: disk.reason.as_ref().map(|(_, sentence)| sentence.clone()),
+        capacity_bytes: disk.size_bytes,
+        used_bytes: disk.used_bytes,
+        records: disk.records,
+        write_amplification: disk.write_amplification(),
     }
 }
 

@@ -7,7 +7,6 @@ use toml::Spanned;
 use super::{HOUR, Scope, admin, any_address, plain, steering};
 use crate::check::{Claims, Node};
 use crate::reader::{Fault, Reader};
-use crate::report::Problem;
 use crate::values::{address, choice, duration, ip, label, location, memory_size, path, quantity};
 use crate::values::{count, size};
 use crate::{CachePolicy, Disk, Edge, Eviction, Limits};
@@ -79,13 +78,6 @@ pub(super) fn cache(
     let default = default.cloned().unwrap_or_else(default_cache);
     let eviction = [("lfu", Eviction::Lfu), ("lru", Eviction::Lru)];
     let disk = table.table("disk", |table| disk(table, scope)).flatten();
-    if disk.is_some() {
-        let fault = Fault {
-            message: "the disk tier isn't built yet: only memory is used".to_owned(),
-            help: "nothing needs to be changed; the folder stays untouched".to_owned(),
-        };
-        table.problem(table.span_of("disk"), "disk", fault, Problem::warning);
-    }
     CachePolicy {
         memory_bytes: table.get_or("memory", default.memory_bytes, size(MIB..=16 * TIB)),
         disk: disk.or(default.disk),

@@ -29,13 +29,10 @@ fn every_example_is_right() {
 }
 
 #[test]
-fn only_the_reference_has_warnings() {
-    assert!(load("demo.toml").warnings.is_empty());
-    assert!(load("minimal-edge.toml").warnings.is_empty());
-    let warnings = load("full.toml").warnings;
-    let keys: Vec<_> = warnings.problems().iter().map(|p| p.key.as_str()).collect();
-    assert_eq!(keys, ["edge.cache.disk"]);
-    assert!(warnings.to_string().starts_with("warning: the disk tier isn't built yet"));
+fn the_examples_have_no_warnings() {
+    for name in ["demo.toml", "minimal-edge.toml", "full.toml"] {
+        assert!(load(name).warnings.is_empty(), "{name}");
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod judge;
 mod policy;
 pub mod range;
 mod stale;
+pub(crate) mod stored;
 mod targeted;
 mod terms;
 #[cfg(test)]

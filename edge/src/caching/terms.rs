@@ -48,8 +48,8 @@ pub(super) enum Reuse {
 /// A valid Last-Modified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LastModified {
-    at: Timestamp,
-    text: HeaderValue,
+    pub(super) at: Timestamp,
+    pub(super) text: HeaderValue,
 }
 
 impl LastModified {

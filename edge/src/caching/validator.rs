@@ -7,7 +7,7 @@ use super::fields;
 
 /// A valid entity tag (RFC 9110 section 8.8.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ETag(HeaderValue);
+pub struct ETag(pub(super) HeaderValue);
 
 impl ETag {
     /// The answer's ETag; `None` if it is absent, repeated or invalid.

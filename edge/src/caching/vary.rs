@@ -6,6 +6,7 @@ use http::header::VARY;
 use http::{HeaderMap, HeaderName};
 
 use super::fields;
+use super::stored::{Reader, Writer};
 
 /// What Vary says about an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +71,29 @@ impl Selecting {
             Field { name, value }
         };
         Self(names.into_iter().map(field).collect())
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.number(self.0.len() as u64);
+        for field in &self.0 {
+            out.piece(field.name.as_str().as_bytes());
+            out.option(field.value.as_ref(), |out, value| {
+                out.piece(&value.raw);
+                out.piece(&value.normal);
+            });
+        }
+    }
+
+    pub(super) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let field = |from: &mut Reader<'_>| {
+            let name = HeaderName::from_bytes(from.piece()?).ok()?;
+            let value = from.option(|from| {
+                let (raw, normal) = (from.piece()?.into(), from.piece()?.into());
+                Some(Value { raw, normal })
+            })?;
+            Some(Field { name, value })
+        };
+        from.several(field).map(|fields| Self(fields.into()))
     }
 
     /// Whether `request` has the same values, as far as the fields' meaning goes.

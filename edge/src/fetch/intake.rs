@@ -348,7 +348,7 @@ impl Pull {
                 left -= piece.len();
                 pieces.push(piece);
             }
-            self.node.store.put_slice(sliced.content, number, self.counted(&pieces)?);
+            self.node.store.put_slice(&sliced, number, self.counted(&pieces)?);
         }
         Some(Body::Sliced(sliced))
     }

@@ -111,7 +111,7 @@ impl Run {
             frames.push(last);
             let slice = memory.attach(assemble(&frames));
             if self.keeps {
-                node.store.put_slice(content, number, slice.clone());
+                node.store.put_slice(arrival.sliced(), number, slice.clone());
             }
             self.claim.complete(number, slice, node.store.budget().is_ample());
         }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use moka::policy::EvictionPolicy;
 
 use super::{Birth, Journal, JournalError, Mode, Purges, Scope, Tags, Verdict};
+use crate::caching::stored::{Reader, Writer};
 use crate::key::ObjectKey;
 
 /// Scopes whose purges are remembered one by one: some 100 bytes each.
@@ -58,6 +59,16 @@ impl Standing {
     fn of(birth: Birth) -> Self {
         let checked = AtomicU64::new(birth.after);
         Self { birth, checked }
+    }
+
+    /// Writes it down, for what outlives this process.
+    pub(crate) fn write(&self, out: &mut Writer) {
+        self.birth.write(out);
+    }
+
+    /// Reads it back.
+    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Birth::read(from).map(Self::of)
     }
 
     /// Bytes on the heap.

@@ -1,6 +1,7 @@
 //! What a purge concerns, and what an object belongs to.
 
 use super::tags::Tags;
+use crate::caching::stored::{Reader, Writer};
 
 /// Folders of a path that an object is known by. A prefix of more is purged as its ancestor of
 /// this depth.
@@ -120,6 +121,19 @@ impl Birth {
             scopes.push(Id::any_tag(site));
         }
         Self { lineage, after, scopes: scopes.into() }
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.number(self.lineage);
+        out.number(self.after);
+        out.number(self.scopes.len() as u64);
+        self.scopes.iter().for_each(|scope| out.number(scope.0));
+    }
+
+    pub(super) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let (lineage, after) = (from.number()?, from.number()?);
+        let scopes = from.several(|from| from.number().map(Id))?.into();
+        Some(Self { lineage, after, scopes })
     }
 
     /// The same object, confirmed or fetched anew by a fetch that began at this moment.

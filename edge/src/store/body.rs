@@ -45,6 +45,32 @@ impl Body {
         }
     }
 
+    /// What is held here, each piece with its place.
+    pub(super) fn contents(&self) -> Vec<(u64, Bytes)> {
+        match self {
+            Self::Whole(bytes) => vec![(0, bytes.clone())],
+            Self::Parts(parts) => {
+                parts.parts.iter().map(|part| (part.start, part.bytes.clone())).collect()
+            }
+            Self::Sliced(_) => Vec::new(),
+        }
+    }
+
+    /// The body that [`Body::contents`] are of, if they can be that.
+    pub(super) fn of_contents(contents: Vec<(u64, Bytes)>, complete_bytes: u64) -> Option<Self> {
+        let mut end = None;
+        let mut held: u64 = 0;
+        for (start, bytes) in &contents {
+            let after = start.checked_add(bytes.len() as u64)?;
+            if end.is_some_and(|end| *start <= end) || after > complete_bytes {
+                return None;
+            }
+            (end, held) = (Some(after), held + bytes.len() as u64);
+        }
+        let parts = contents.into_iter().map(|(start, bytes)| Part { start, bytes }).collect();
+        (end.is_some() && held <= SLICE_BYTES).then(|| Self::of(parts, complete_bytes))
+    }
+
     /// How long the body is, held or not.
     pub(crate) fn complete_bytes(&self) -> u64 {
         match self {

@@ -1,52 +1,57 @@
 //! The store: what the edge keeps.
 //!
-//! One tier so far: memory, held by moka and weighed in bytes. It has two kinds of
+//! Two tiers: memory, and disks where there are some. Both have two kinds of
 //! entries: all variants of an object, each an immutable [`Object`] behind an
 //! `Arc` with its body if that is small; and single slices of large bodies.
 //! Nothing is locked while it is served, and eviction never takes bytes away
 //! from somebody who reads them.
+//!
+//! What memory has of an object is all that counts; what a disk has of it may be
+//! older terms of the same, never something else. Slices that are read from disk
+//! are served from there: to have them in memory, too, costs others their place.
 
 mod body;
 mod object;
+mod serial;
 mod slices;
 #[cfg(test)]
 mod tests;
+mod tiers;
+mod variants;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kingcdn_config::Eviction;
-use moka::ops::compute::Op;
-use moka::policy::EvictionPolicy;
+use kingcdn_config::clock::Timestamp;
+use kingcdn_store::Id;
+use kingcdn_store::disk::{DiskOptions, DiskStatus, Found, Pending};
 
 pub(crate) use self::body::Body;
 pub(crate) use self::object::Object;
 pub(crate) use self::slices::{ContentId, SLICE_BYTES, Sliced, assemble, slices_of, stored_bytes};
+use self::tiers::{Changes, Tiers};
+pub(crate) use self::variants::Lookup;
+use self::variants::{VARIANTS_MAX, Variant, Variants};
 use crate::budget::Budget;
-use crate::caching::{self, ETag, Held, Request};
-use crate::key::{Inputs, Key, ObjectKey};
+use crate::caching::{ETag, Request};
+use crate::key::{Key, ObjectKey};
 use crate::purge::{Ledger, Moment, Verdict};
 
-/// Variants (RFC 9111 section 4.1) that one object may have, those of all inputs of its key
-/// together; the oldest goes when one more comes.
-const VARIANTS_MAX: usize = 32;
+/// What is at most so large comes back into memory when it is read from a disk: it takes little room,
+/// and is served faster from there.
+const SMALL_BYTES: u64 = 16 << 10;
 
 /// What the edge keeps.
 pub(crate) struct Store {
-    memory: moka::sync::Cache<Id, Entry>,
+    tiers: Tiers,
     capacity_bytes: u64,
     /// Counts what the store holds and what others hold of it.
     budget: Budget,
-    /// Slices in memory.
-    slices: Arc<AtomicU64>,
     /// Says what has been purged or written since it was asked for.
     ledger: Ledger,
 }
-
-/// The name of an entry: the first half of an object's key, or a slice's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Id([u8; 16]);
 
 #[derive(Clone)]
 enum Entry {
@@ -58,88 +63,30 @@ enum Entry {
 pub(crate) enum Slice {
     /// All of it.
     Held(Bytes),
+    /// A disk is asked for it.
+    Pending(Pending),
     /// Nothing.
     Missing,
 }
 
-/// All variants of one object, the newest last. Never empty.
-struct Variants {
-    /// The whole key: its entry's name is but half of it.
-    key: ObjectKey,
-    all: Vec<Variant>,
-}
-
-/// A variant, and the inputs of the key that it was fetched for. They are kept here rather than in
-/// the key of the map, so that a write takes all of them.
-#[derive(Clone)]
-struct Variant(Inputs, Arc<Object>);
-
-/// What the store has for a request.
-pub(crate) enum Lookup {
-    /// Nothing of this key.
-    Nothing,
-    /// Variants of this key, none of which serves this request.
-    OtherVariants(Vec<Arc<Object>>),
-    /// This one.
-    Found(Arc<Object>),
-    /// This one, which a purge has made stale.
-    Purged(Arc<Object>),
-}
-
-impl Lookup {
-    /// As the caching rules see it.
-    pub(crate) fn held(&self) -> Held<'_> {
-        match self {
-            Self::Nothing => Held::Nothing,
-            Self::OtherVariants(_) => Held::OtherVariants,
-            Self::Found(object) => Held::This(&object.terms),
-            Self::Purged(object) => Held::Purged(&object.terms),
-        }
-    }
-
-    /// The object, where one was found.
-    pub(crate) fn object(self) -> Option<Arc<Object>> {
-        match self {
-            Self::Found(object) | Self::Purged(object) => Some(object),
-            Self::Nothing | Self::OtherVariants(_) => None,
-        }
-    }
-
-    /// What the origin may be asked about: is one of these what it would answer?
-    pub(crate) fn candidates(&self) -> Vec<Arc<Object>> {
-        match self {
-            Self::Nothing => Vec::new(),
-            Self::OtherVariants(others) => others.clone(),
-            Self::Found(object) | Self::Purged(object) => vec![Arc::clone(object)],
-        }
-    }
+/// What a disk has of an object.
+pub(crate) struct Loaded {
+    variants: Arc<Variants>,
+    changes: Changes,
 }
 
 impl Store {
-    /// An empty store for `capacity_bytes` of `budget`, objects' overhead included.
+    /// A store for `capacity_bytes` of `budget`, objects' overhead included, and what is on these
+    /// disks.
     pub(crate) fn new(
         capacity_bytes: u64,
         eviction: Eviction,
+        disks: Vec<DiskOptions>,
         budget: Budget,
         ledger: Ledger,
     ) -> Self {
-        let policy = match eviction {
-            Eviction::Lfu => EvictionPolicy::tiny_lfu(),
-            Eviction::Lru => EvictionPolicy::lru(),
-        };
-        let slices = Arc::<AtomicU64>::default();
-        let gone = Arc::clone(&slices);
-        let memory = moka::sync::Cache::builder()
-            .max_capacity(capacity_bytes)
-            .weigher(|_, entry: &Entry| entry.weight_bytes())
-            .eviction_policy(policy)
-            .eviction_listener(move |_, entry, _| {
-                if let Entry::Slice(_) = entry {
-                    gone.fetch_sub(1, Ordering::Relaxed);
-                }
-            })
-            .build();
-        Self { memory, capacity_bytes, budget, slices, ledger }
+        let tiers = Tiers::new(capacity_bytes, eviction, disks);
+        Self { tiers, capacity_bytes, budget, ledger }
     }
 
     /// The largest body that is kept though it can't be fetched slice by slice. A larger one would
@@ -167,29 +114,35 @@ impl Store {
 
     /// Slice `number` of a content.
     pub(crate) fn slice(&self, content: ContentId, number: u64) -> Slice {
-        match self.memory.get(&content.slice(number)) {
+        let id = content.slice(number);
+        match self.tiers.get(&id) {
             Some(Entry::Slice(bytes)) => Slice::Held(bytes),
-            Some(Entry::Object(_)) | None => Slice::Missing,
+            Some(Entry::Object(_)) => Slice::Missing,
+            None => match self.tiers.disks().get(&id) {
+                Found::Ready(bytes) => Slice::Held(bytes),
+                Found::Cold(pending) => Slice::Pending(pending),
+                Found::Absent => Slice::Missing,
+            },
         }
     }
 
     /// Whether [`Store::slice`] would find one; isn't counted as a use of it.
     pub(crate) fn has_slice(&self, content: ContentId, number: u64) -> bool {
-        self.memory.contains_key(&content.slice(number))
+        self.tiers.contains(&content.slice(number))
     }
 
     /// Keeps a slice.
-    pub(crate) fn put_slice(&self, content: ContentId, number: u64, bytes: Bytes) {
-        self.slices.fetch_add(1, Ordering::Relaxed);
-        self.memory.insert(content.slice(number), Entry::Slice(bytes));
+    pub(crate) fn put_slice(&self, sliced: &Sliced, number: u64, bytes: Bytes) {
+        let id = sliced.content.slice(number);
+        self.tiers.turn().keep_slice(id, bytes, sliced.complete_bytes);
     }
 
-    /// All slices of a content at once, if all are held.
+    /// All slices of a content at once, if all are at hand.
     pub(crate) fn all_slices(&self, sliced: &Sliced) -> Option<Vec<Bytes>> {
         (0..sliced.count())
             .map(|number| match self.slice(sliced.content, number) {
                 Slice::Held(bytes) => Some(bytes),
-                Slice::Missing => None,
+                Slice::Pending(_) | Slice::Missing => None,
             })
             .collect()
     }
@@ -207,25 +160,11 @@ impl Store {
 
     // ---- objects ----
 
-    /// What there is for `request`.
+    /// What memory has for `request`.
     pub(crate) fn lookup(&self, key: &Key, request: Request<'_>) -> Lookup {
-        let Some(variants) = self.variants(&key.object) else {
-            return Lookup::Nothing;
-        };
-        let ours = variants.all.iter().filter(|variant| variant.0 == key.inputs);
-        let newest_first =
-            ours.map(|variant| &variant.1).rev().filter(|object| !self.is_gone(object));
-        if newest_first.clone().next().is_none() {
-            return Lookup::Nothing;
-        }
-        let selected = caching::select(newest_first.clone().map(|object| &object.terms), request)
-            .and_then(|index| newest_first.clone().nth(index));
-        match selected.map(|object| (object, self.ledger.verdict(&object.standing))) {
-            Some((object, Verdict::Live)) => Lookup::Found(Arc::clone(object)),
-            Some((object, Verdict::Stale)) => Lookup::Purged(Arc::clone(object)),
-            // Purged in this moment.
-            Some((_, Verdict::Gone)) => Lookup::Nothing,
-            None => Lookup::OtherVariants(newest_first.cloned().collect()),
+        match self.variants(&key.object) {
+            Some(variants) => variants.lookup(key, request, &self.ledger),
+            None => Lookup::Nothing,
         }
     }
 
@@ -234,9 +173,53 @@ impl Store {
     }
 
     fn variants(&self, key: &ObjectKey) -> Option<Arc<Variants>> {
-        match self.memory.get(&key.id())? {
+        match self.tiers.get(&key.id())? {
             Entry::Object(variants) if variants.key == *key => Some(variants),
             Entry::Object(_) | Entry::Slice(_) => None,
+        }
+    }
+
+    /// Whether there may be something on a disk that [`Store::lookup`] doesn't find.
+    pub(crate) fn is_on_disk_alone(&self, key: &Key) -> bool {
+        self.tiers.is_on_disk_alone(&key.object.id())
+    }
+
+    /// What a disk has of an object that isn't in memory. None where somebody changed it meanwhile.
+    pub(crate) async fn load(&self, key: &Key, now: Timestamp) -> Option<Loaded> {
+        let id = key.object.id();
+        let changes = self.tiers.changes(&id);
+        let record = match self.tiers.record(&id) {
+            Found::Ready(record) => record,
+            Found::Cold(pending) => pending.await?,
+            Found::Absent => return None,
+        };
+        let record = self.budget.charge(record.len() as u64).attach(record);
+        let variants = serial::decode(&record, &key.object, &self.budget, now);
+        if self.tiers.changes(&id) != changes {
+            return None;
+        }
+        let Some(variants) = variants else {
+            self.tiers.turn().remove(&id);
+            return None;
+        };
+        let loaded = Loaded { variants: Arc::new(variants), changes };
+        if loaded.variants.weight_bytes() <= SMALL_BYTES {
+            self.adopt(&loaded);
+        }
+        Some(loaded)
+    }
+
+    /// What there is for `request` in what was loaded.
+    pub(crate) fn lookup_in(&self, loaded: &Loaded, key: &Key, request: Request<'_>) -> Lookup {
+        loaded.variants.lookup(key, request, &self.ledger)
+    }
+
+    /// Takes what was loaded into memory, where it may change. What is small is there already.
+    pub(crate) fn adopt(&self, loaded: &Loaded) {
+        let id = loaded.variants.key.id();
+        let mut turn = self.tiers.turn();
+        if turn.peek(&id).is_none() && self.tiers.changes(&id) == loaded.changes {
+            turn.keep(id, Entry::Object(Arc::clone(&loaded.variants)));
         }
     }
 
@@ -250,11 +233,11 @@ impl Store {
         request: Request<'_>,
         asked: Moment,
     ) -> Arc<Object> {
-        if self.ledger.was_written(&key.object, asked) || self.is_gone(&object) {
-            return object;
-        }
         let mut kept = object;
-        self.change(key, |variants| {
+        self.change(key, true, |variants| {
+            if self.ledger.was_written(&key.object, asked) || self.is_gone(&kept) {
+                return;
+            }
             // What is gone doesn't come back as a part of something newer.
             variants.retain(|held| !self.is_gone(held));
             if let Some(older) = variants.iter().find(|held| held.terms.serves(request))
@@ -271,7 +254,7 @@ impl Store {
     /// Puts `newer` in the place of `older`, which it was made from. Where `older` is gone by
     /// now, so is `newer`: somebody invalidated it meanwhile.
     pub(crate) fn refresh(&self, key: Key, older: &Arc<Object>, newer: Arc<Object>) {
-        self.change(key, |variants| {
+        self.change(key, false, |variants| {
             if let Some(place) = variants.iter_mut().find(|held| Arc::ptr_eq(held, older)) {
                 *place = newer;
             }
@@ -280,59 +263,84 @@ impl Store {
 
     /// Forgets one variant.
     pub(crate) fn forget(&self, key: Key, object: &Arc<Object>) {
-        self.change(key, |variants| variants.retain(|held| !Arc::ptr_eq(held, object)));
+        self.change(key, true, |variants| variants.retain(|held| !Arc::ptr_eq(held, object)));
     }
 
     /// Forgets the variant whose slices are those of `content`: the origin has others by now.
     pub(crate) fn forget_content(&self, key: Key, content: ContentId) {
         let is_it = |held: &Arc<Object>| matches!(&held.body, Body::Sliced(sliced) if sliced.content == content);
-        self.change(key, |variants| variants.retain(|held| !is_it(held)));
+        self.change(key, true, |variants| variants.retain(|held| !is_it(held)));
     }
 
     /// Forgets every variant of `key`'s object, whatever its inputs, those that are on their way in now included.
     pub(crate) fn invalidate(&self, key: &Key) {
+        let mut turn = self.tiers.turn();
         self.ledger.write(key.object);
-        self.memory.invalidate(&key.object.id());
+        turn.remove(&key.object.id());
     }
 
-    /// Changes the variants of a key, as one step for everybody who looks.
-    fn change(&self, key: Key, change: impl FnOnce(&mut Vec<Arc<Object>>)) {
-        let mut change = Some(change);
-        self.memory.entry(key.object.id()).and_compute_with(|entry| {
-            let held = match entry.map(moka::Entry::into_value) {
-                Some(Entry::Object(held)) if held.key == key.object => held.all.clone(),
-                Some(_) | None => Vec::new(),
-            };
-            let (ours, mut all): (Vec<_>, Vec<_>) =
-                held.into_iter().partition(|variant| variant.0 == key.inputs);
-            let before: Vec<_> = ours.into_iter().map(|variant| variant.1).collect();
-            let mut after = before.clone();
-            if let Some(change) = change.take() {
-                change(&mut after);
+    /// Changes the variants of a key, as one step for everybody who looks. What a disk has may stay
+    /// as an older version of them, unless that `replaces` some: then it is forgotten.
+    fn change(&self, key: Key, replaces: bool, change: impl FnOnce(&mut Vec<Arc<Object>>)) {
+        let id = key.object.id();
+        let mut turn = self.tiers.turn();
+        let held = match turn.peek(&id) {
+            Some(Entry::Object(held)) if held.key == key.object => held.all.clone(),
+            Some(_) | None => Vec::new(),
+        };
+        let is_held = !held.is_empty();
+        let (ours, mut all): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|variant| variant.0 == key.inputs);
+        let before: Vec<_> = ours.into_iter().map(|variant| variant.1).collect();
+        let mut after = before.clone();
+        change(&mut after);
+        let same = after.len() == before.len()
+            && after.iter().zip(&before).all(|(one, two)| Arc::ptr_eq(one, two));
+        if same && is_held {
+            return;
+        }
+        all.extend(after.into_iter().map(|object| Variant(key.inputs, object)));
+        if all.len() > VARIANTS_MAX {
+            all.remove(0);
+        }
+        if all.is_empty() {
+            if replaces {
+                turn.remove(&id);
             }
-            let same = after.len() == before.len()
-                && after.iter().zip(&before).all(|(one, two)| Arc::ptr_eq(one, two));
-            all.extend(after.into_iter().map(|object| Variant(key.inputs, object)));
-            if all.len() > VARIANTS_MAX {
-                all.remove(0);
-            }
-            match all.is_empty() {
-                _ if same => Op::Nop,
-                true => Op::Remove,
-                false => Op::Put(Entry::Object(Arc::new(Variants { key: key.object, all }))),
-            }
-        });
+            return;
+        }
+        if replaces {
+            turn.forget_on_disk(&id);
+        }
+        let mut variants = Variants { key: key.object, all, on_disk: false };
+        if variants.is_sliced() && replaces {
+            // Its slices come to the disk before it does, and are lost without it.
+            let entry = Entry::Object(Arc::new(variants.clone()));
+            variants.on_disk = turn.write_through(id, &entry);
+        }
+        turn.keep(id, Entry::Object(Arc::new(variants)));
     }
 
-    /// Evicts what is over the capacity. moka has no thread of its own: call this regularly, off
-    /// the request's path.
+    /// Counts hits and evicts what is over the capacity: call this regularly, off the request's
+    /// path.
     pub(crate) fn maintain(&self) {
-        self.memory.run_pending_tasks();
+        self.tiers.maintain();
     }
 
-    /// Bytes held, overhead included, as of the last [`Store::maintain`].
+    /// Writes what is in memory to the disks, for at most about `limit`, and closes them. Blocks.
+    /// Nothing may be served after it.
+    pub(crate) fn close(&self, limit: Duration) {
+        self.tiers.close(limit);
+    }
+
+    /// How the disks are.
+    pub(crate) fn disks(&self) -> Vec<DiskStatus> {
+        self.tiers.disks().status()
+    }
+
+    /// Bytes held in memory, overhead included.
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.memory.weighted_size()
+        self.tiers.held_bytes()
     }
 
     /// Bytes that may be held.
@@ -340,14 +348,14 @@ impl Store {
         self.capacity_bytes
     }
 
-    /// Keys held, as of the last [`Store::maintain`].
+    /// Keys held in memory.
     pub(crate) fn keys(&self) -> u64 {
-        self.memory.entry_count().saturating_sub(self.slices())
+        self.tiers.objects()
     }
 
-    /// Slices held.
+    /// Slices held in memory.
     pub(crate) fn slices(&self) -> u64 {
-        self.slices.load(Ordering::Relaxed)
+        self.tiers.slices()
     }
 }
 
@@ -357,9 +365,7 @@ impl Entry {
         /// Beside its bytes a slice costs its entry and the count of its memory.
         const SLICE_OVERHEAD_BYTES: u64 = 400;
         let bytes = match self {
-            Self::Object(variants) => {
-                variants.all.iter().map(|variant| variant.1.weight_bytes()).sum()
-            }
+            Self::Object(variants) => variants.weight_bytes(),
             Self::Slice(bytes) => stored_bytes(bytes.len() as u64) + SLICE_OVERHEAD_BYTES,
         };
         u32::try_from(bytes).unwrap_or(u32::MAX)

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::Id;
+use kingcdn_store::Id;
 
 /// Bytes of one slice. A body of at most this length is kept in one piece beside its head.
 pub(crate) const SLICE_BYTES: u64 = 256 << 10;

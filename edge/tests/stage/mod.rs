@@ -42,6 +42,7 @@ pub struct Stage {
     pub clock: Clock,
     pub registry: Registry,
     site: String,
+    config: Arc<Config>,
 }
 
 impl Stage {
@@ -63,6 +64,25 @@ impl Stage {
         Self::build(None, "", memory_bytes).await
     }
 
+    /// With a disk of 256 MiB in `folder`.
+    pub async fn with_disk(memory_bytes: u64, folder: &Path) -> Self {
+        let mut stage = Self::with_memory(memory_bytes).await;
+        let mut config = Config::clone(&stage.config);
+        config.edges[0].cache.disk =
+            Some(kingcdn_config::Disk { path: folder.to_owned(), size_bytes: 256 << 20 });
+        stage.config = Arc::new(config);
+        stage.restart().await
+    }
+
+    /// Stops the edge and starts another one in its place.
+    pub async fn restart(self) -> Self {
+        assert!(self.edge.drain(Duration::from_secs(10)).await, "drained");
+        let Self { origin, clock, site, config, .. } = self;
+        let registry = Registry::new();
+        let started = Edge::start(Arc::clone(&config), "seoul", clock.clone(), &registry);
+        Self { edge: started.await.unwrap(), origin, clock, registry, site, config }
+    }
+
     async fn build(other: Option<SocketAddr>, site: &str, memory_bytes: u64) -> Self {
         let clock = Clock::manual(START);
         let origin = Origin::start(&clock).await;
@@ -70,8 +90,15 @@ impl Stage {
         let mut config = config(&[other.unwrap_or(origin.address)], site);
         config.edges[0].cache.memory_bytes = memory_bytes;
         let config = Arc::new(config);
-        let edge = Edge::start(config, "seoul", clock.clone(), &registry).await.unwrap();
-        Self { edge, origin, clock, registry, site: site.to_owned() }
+        let started = Edge::start(Arc::clone(&config), "seoul", clock.clone(), &registry);
+        Self {
+            edge: started.await.unwrap(),
+            origin,
+            clock,
+            registry,
+            site: site.to_owned(),
+            config,
+        }
     }
 
     /// Sends bytes as they are and returns all that comes back until the connection is closed.

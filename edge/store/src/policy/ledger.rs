@@ -121,9 +121,10 @@ impl Ledger {
         Leave::Drop
     }
 
-    /// What becomes of a new record that is too large for memory.
+    /// What becomes of a new record that is too large for memory, and was asked for.
     #[must_use]
     pub fn direct(&self, id: &Id, len: u64) -> Leave {
+        self.requested(len);
         self.leave(id, len, self.frequency(id).saturating_add(1))
     }
 

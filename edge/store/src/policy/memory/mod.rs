@@ -146,6 +146,16 @@ impl Memory {
         self.evict(&mut inner, victims);
     }
 
+    /// Lets everything go, what is worth least first.
+    pub fn clear(&self, victims: &mut Vec<Victim>) {
+        let mut inner = self.lock();
+        self.count_hits(&mut inner);
+        while let Some(entry) = inner.pop() {
+            self.ledger.left();
+            victims.push(entry.into());
+        }
+    }
+
     /// What becomes of a victim.
     #[must_use]
     pub fn leave(&self, victim: &Victim) -> Leave {
