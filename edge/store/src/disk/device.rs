@@ -94,6 +94,11 @@ pub(crate) fn forget(file: &File, at: u64, len: u64) {
     let _ = rustix::fs::fadvise(file, at, NonZeroU64::new(len), Advice::DontNeed);
 }
 
+/// Tells the system that this part of a file will be read soon.
+pub(crate) fn expect(file: &File, at: u64, len: u64) {
+    let _ = rustix::fs::fadvise(file, at, NonZeroU64::new(len), Advice::WillNeed);
+}
+
 /// Tells the system that reads jump about: nothing is read ahead that nobody verified.
 pub(crate) fn expect_random(file: &File) {
     let _ = rustix::fs::fadvise(file, 0, None, Advice::Random);

@@ -10,6 +10,8 @@ use super::segment::Segment;
 /// Read at once where records are short, and where they are long.
 const WINDOW_BYTES: usize = 256 << 10;
 const GLANCE_BYTES: usize = 4 << 10;
+/// Asked for ahead where records are short.
+const AHEAD_BYTES: usize = 1 << 20;
 /// From here on, records are long.
 const LONG_BYTES: u64 = 64 << 10;
 
@@ -74,6 +76,11 @@ fn headers(
             len = left.min(if last < LONG_BYTES { WINDOW_BYTES } else { GLANCE_BYTES });
             device::read_exact(device, &segment.file, &mut window[..len], Segment::at(offset))?;
             (start, at) = (offset, 0);
+            if last > 0 && last < LONG_BYTES && left > len {
+                // Segments are read at random otherwise, so nothing does this for us.
+                let ahead = (left - len).min(AHEAD_BYTES);
+                device::expect(&segment.file, Segment::at(offset) + len as u64, ahead as u64);
+            }
         }
         let spot = Spot { seed: meta.seed, segment: segment.number, offset };
         let Some(header) = Header::decode(&window[at..at + HEADER_BYTES], spot) else {
