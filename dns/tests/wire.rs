@@ -48,6 +48,15 @@ async fn dig_and_kdig_understand_every_answer() {
         ("kingcdn.test SOA", &["host\\.master.kingcdn.test."]),
         ("example.org A", &["status: REFUSED", "flags: qr rd;"]),
         ("kingcdn.test AXFR", &["Transfer failed"]),
+        // Edges speak plain HTTP/1.1: nothing is said of them that isn't so, and that is final.
+        (
+            "netcinema.kingcdn.test HTTPS",
+            &["status: NOERROR", "ANSWER: 0, AUTHORITY: 1", "60\tIN\tSOA"],
+        ),
+        (
+            "video.netcinema.test HTTPS +subnet=10.1.2.0/24",
+            &["status: NOERROR", "ANSWER: 1, AUTHORITY: 1", "CNAME\t", "10.1.2.0/24/0"],
+        ),
         ("kingcdn.test A +edns=7", &["status: BADVERS"]),
         ("kingcdn.test A +opcode=NOTIFY", &["status: NOTIMP"]),
         ("kingcdn.test A +opcode=9", &["status: NOTIMP"]),
