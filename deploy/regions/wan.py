@@ -13,6 +13,7 @@ import heapq
 import os
 import random
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -112,13 +113,21 @@ def route():
             command(f"iptables -t nat -A POSTROUTING -o {name} -m conntrack --ctstate DNAT -j MASQUERADE")
 
 
-def carry(tun, links):
-    """Holds packets back and lets them go, until the process is ended."""
+def carry(tun, path):
+    """Holds packets back and lets them go, until the process is ended. SIGHUP: reads the distances
+    anew."""
+    links = read_links(path)
+    changed = []
+    signal.signal(signal.SIGHUP, lambda *_: changed.append(True))
     chance = random.Random(1)
     held, count = [], 0
     ready = select.poll()
     ready.register(tun, select.POLLIN)
     while True:
+        if changed:
+            changed.clear()
+            links = read_links(path)
+            print("other distances", flush=True)
         now = time.monotonic()
         while held and held[0][0] <= now:
             try:
@@ -143,11 +152,9 @@ def carry(tun, links):
 
 
 def main():
-    links = read_links(sys.argv[1] if len(sys.argv) > 1 else "/lab/distances.txt")
     tun = open_tun("wan0")
     route()
-    print(f"{len(links)} links between {len(REGIONS)} regions", flush=True)
-    carry(tun, links)
+    carry(tun, sys.argv[1] if len(sys.argv) > 1 else "/lab/distances.txt")
 
 
 if __name__ == "__main__":
