@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use kingcdn_config::status::DiskStatus;
+use kingcdn_edge::purge::{Mode, Scope};
 use stage::{Answer, Stage};
 use tempfile::TempDir;
 
@@ -160,6 +161,24 @@ async fn what_was_written_to_is_not_on_disk_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_holds_for_what_is_on_disk_and_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let mut stage = Stage::with_disk(MEMORY, folder.path()).await;
+    for target in ["/soft", "/hard", "/kept"] {
+        stage.origin.on(target, Answer::fresh(target).etag(&format!("\"{target}\"")));
+        stage.get(target).await;
+    }
+    stage = stage.restart().await;
+    for (target, mode) in [("/soft", Mode::Soft), ("/hard", Mode::Hard)] {
+        stage.edge.purge(Scope::Object("netcinema", target), mode).unwrap();
+    }
+    stage = stage.restart().await;
+    assert_eq!(stage.get("/kept").await.cache(), "hit; ttl=60; detail=disk");
+    assert_eq!(stage.get("/soft").await.cache(), "hit; ttl=0", "refreshed behind");
+    assert_eq!(stage.get("/hard").await.cache(), "fwd=uri-miss; fwd-status=200; stored; ttl=60");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_disk_spoils_is_fetched_again() {
     let folder = TempDir::new().unwrap();
     let stage = Stage::with_disk(MEMORY, folder.path()).await;
@@ -182,6 +201,7 @@ async fn what_the_disk_spoils_is_fetched_again() {
 }
 
 /// Changes a byte of each of these contents, where it is in a segment. How many were found.
+#[allow(clippy::unwrap_used)] // A helper of tests.
 fn spoil(segments: &Path, contents: &[&[u8]]) -> usize {
     let mut spoilt = 0;
     for entry in fs::read_dir(segments).unwrap() {

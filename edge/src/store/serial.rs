@@ -25,6 +25,9 @@ use crate::purge::Standing;
 /// Of the bytes. What can't be read by it is absent.
 const VERSION: u64 = 1;
 
+/// More fields than an answer may have.
+const FIELDS_MAX: usize = 1024;
+
 /// The record's parts, one after another. The oldest variants are left out where all would be too
 /// long for one record.
 pub(super) fn encode(variants: &Variants) -> Vec<Bytes> {
@@ -109,6 +112,9 @@ fn read_variant(from: &mut Reader<'_>, contents: &mut Bytes, budget: &Budget) ->
         let name = HeaderName::from_bytes(from.piece()?).ok()?;
         Some((name, HeaderValue::from_bytes(from.piece()?).ok()?))
     })?;
+    if fields.len() > FIELDS_MAX {
+        return None;
+    }
     let mut headers = HeaderMap::try_with_capacity(fields.len()).ok()?;
     for (name, value) in fields {
         headers.try_append(name, value).ok()?;
