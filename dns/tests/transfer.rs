@@ -1,11 +1,11 @@
 //! Zones handed out: to dig, and to NSD as a secondary that is told of changes. Needs the Debian
 //! packages `bind9-dnsutils` and, for the latter, `nsd`.
-#![allow(clippy::unwrap_used)] // Helpers of tests, where clippy looks only at tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests, where clippy looks only at tests themselves.
 
 mod common;
 
 use std::fmt::Write as _;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -116,6 +116,15 @@ async fn dig_gets_whole_zones_with_the_key() {
     }
 }
 
+/// An address that nobody has for UDP nor TCP, outside of where the system takes ports from.
+fn free() -> SocketAddr {
+    let begin = std::process::id() % 9000;
+    let ports = (begin..9000).chain(0..begin).map(|port| 20_000 + u16::try_from(port).unwrap());
+    let addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let is_free = |at: &SocketAddr| UdpSocket::bind(at).is_ok() && TcpListener::bind(at).is_ok();
+    addresses.into_iter().find(is_free).expect("a free port")
+}
+
 /// An NSD that ends with the test.
 struct Nsd(Child);
 
@@ -154,7 +163,7 @@ fn nsd(folder: &Path, address: SocketAddr, primary: SocketAddr) -> Option<Nsd> {
 async fn a_secondary_follows_changes() {
     let keys = tempfile::tempdir().unwrap();
     let home = tempfile::tempdir().unwrap();
-    let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free();
     let server = server(keys.path(), 2000, vec![address]).await;
     let Some(_nsd) = nsd(home.path(), address, server.address) else {
         return eprintln!("skipped: NSD isn't installed");

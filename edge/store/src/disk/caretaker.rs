@@ -8,7 +8,7 @@ use std::time::Duration;
 use kingcdn_config::clock::Stopwatch;
 
 use super::error::Reason;
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::scrub::Scrub;
 use super::snapshot_file;
 use super::volume::Volume;
@@ -57,7 +57,7 @@ impl Caretaker {
 
     fn pass(&mut self, lock: &Lock, elapsed: Duration) -> Result<(), Reason> {
         let volume = &*self.volume;
-        match volume.device.present(&volume.folder, lock.file()) {
+        match volume.device.present(&volume.folder.join(lock::NAME), lock.file()) {
             Ok(true) => {}
             Ok(false) => return Err(Reason::Gone(volume.folder.clone())),
             Err(error) => return Err(Reason::io("find", &volume.folder)(error)),

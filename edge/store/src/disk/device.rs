@@ -2,7 +2,7 @@
 //! Tests put devices under it that fail on purpose.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -76,10 +76,21 @@ pub(crate) trait Device: Send + Sync + 'static {
         fs::remove_file(path)
     }
 
-    /// Whether this folder still has its name, and this file, held open, still is in it.
-    fn present(&self, folder: &Path, held: &File) -> io::Result<bool> {
-        fs::metadata(folder)?;
-        Ok(held.metadata()?.nlink() > 0)
+    /// Whether this file, held open, still is what has this name. It isn't when its folder was
+    /// removed or moved away, or when something else is mounted there or isn't any more.
+    fn present(&self, path: &Path, held: &File) -> io::Result<bool> {
+        match fs::metadata(path) {
+            Ok(found) => {
+                let held = held.metadata()?;
+                Ok((found.dev(), found.ino()) == (held.dev(), held.ino()))
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use rustix::fs::FlockOperation;
 
 use super::error::Reason;
 
+/// The file's name in the folder.
+pub(crate) const NAME: &str = "lock";
+
 /// The lock on a disk's folder, held as long as this lives. The system lets go of it when the
 /// process ends, however it ends; what the file says is for people.
 #[derive(Debug)]
@@ -15,7 +18,7 @@ pub(crate) struct Lock(File);
 
 impl Lock {
     pub(crate) fn take(folder: &Path) -> Result<Self, Reason> {
-        let path = folder.join("lock");
+        let path = folder.join(NAME);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
