@@ -14,13 +14,15 @@ use crate::role::Role;
 pub(crate) fn run(options: &CheckOptions) -> Result<(), Failure> {
     let files = options.role.map_or(Files::Checked, Role::files);
     let config = node::read(&options.file, files)?;
+    let mut doubts = doubts(&config);
     if files == Files::Checked {
-        kingcdn_dns::check(&config).map_err(|errors| {
+        let doubt = kingcdn_dns::check(&config).map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
             Failure::Config(lines.join("\n"))
         })?;
+        doubts.extend(doubt.map(|doubt| doubt.to_string()));
     }
-    for doubt in doubts(&config) {
+    for doubt in doubts {
         // Nobody is left to tell when standard error is closed.
         let _ = writeln!(io::stderr().lock(), "warning: {doubt}");
     }

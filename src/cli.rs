@@ -44,6 +44,13 @@ pub(crate) enum Command {
     Simulate(SimulateCommand),
     /// Ask a node on this machine for its health: exit 0 when it is well, 1 when it isn't.
     Health(HealthOptions),
+    /// Start this program with other arguments, say its process id and end: an upgrade's first step.
+    #[command(hide = true)]
+    StartSuccessor {
+        /// The arguments.
+        #[arg(last = true)]
+        line: Vec<std::ffi::OsString>,
+    },
 }
 
 /// Which logs are written, and how. They go to standard error.
@@ -110,7 +117,7 @@ pub(crate) struct NodeOptions {
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
     /// A Unix socket, for an upgrade that loses nothing: from the process that answers there, take
-    /// its listeners, and let it end; then hand them there to the next one.
+    /// its listeners, and let it end; then hand them there to the next one. SIGUSR2 starts it.
     #[arg(long, value_name = "PATH", env = "KINGCDN_HAND_OVER")]
     pub(crate) hand_over: Option<PathBuf>,
     /// Stop when standard input ends: `kingcdn up` holds the other end, so that no child outlives it.
@@ -148,7 +155,7 @@ pub(crate) struct WishOptions {
     pub(crate) server: NameServerOptions,
 }
 
-/// Which name server is asked. Each has its own mind: tell each.
+/// Which name server is asked. `edge drain` and its like tell every one that the file knows of.
 #[derive(Debug, Args)]
 pub(crate) struct NameServerOptions {
     /// The configuration file, whose `[dns]` says where to ask.

@@ -29,9 +29,6 @@ use cli::{Cli, Command, DnsCommand, DnsOptions, EdgeOptions, NodeOptions};
 use failure::Failure;
 use role::Role;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let Cli { command, logs } = Cli::parse();
     let done = match command {
@@ -56,6 +53,7 @@ fn main() -> ExitCode {
         Command::PrometheusTargets(options) => targets::run(&options),
         Command::Simulate(command) => simulate::run(&command),
         Command::Health(options) => health::run(&options),
+        Command::StartSuccessor { line } => process::successor::start_for_another(&line),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

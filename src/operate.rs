@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context as _;
-use kingcdn_config::{Files, units};
+use kingcdn_config::{Dns, Files, units};
 use kingcdn_dns::Explanation;
 
 use crate::admin::OPERATOR;
@@ -18,20 +18,65 @@ const PORT: u16 = 9153;
 /// A longer answer isn't ours.
 const ANSWER_BYTES: u64 = 1 << 20;
 
-/// Tells a name server what is wanted of edges.
+/// A name server, by its name and where it is asked; without a name it is the only one asked.
+struct Server {
+    name: Option<String>,
+    admin: SocketAddr,
+}
+
+/// Tells name servers what is wanted of edges: each has its own mind. One that can't be told keeps
+/// none of the others from it.
 pub(crate) fn wish(command: &WishCommand) -> Result<(), Failure> {
     let (word, options) = match command {
         WishCommand::Drain(options) => ("drain", options),
         WishCommand::Down(options) => ("down", options),
         WishCommand::Auto(options) => ("auto", options),
     };
-    let admin = admin(&options.server)?;
+    let mut paths = Vec::new();
     for name in &options.names {
         in_query(name)?;
-        let path = format!("/edges/{word}?name={name}");
-        say(&health::post(admin, &path, OPERATOR.as_str(), ANSWER_BYTES)?)?;
+        paths.push(format!("/edges/{word}?name={name}"));
     }
-    Ok(())
+    let servers = servers(&options.server)?;
+    let mut failed = Vec::new();
+    for Server { name, admin } in &servers {
+        let who = name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        for path in &paths {
+            match health::post(*admin, path, OPERATOR.as_str(), ANSWER_BYTES) {
+                Ok(answer) => {
+                    say(&answer.lines().map(|line| format!("{who}{line}\n")).collect::<String>())?;
+                }
+                Err(error) => failed.push(format!("{who}{error:#}")),
+            }
+        }
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        failed => Err(Failure::Running(anyhow::anyhow!("{}", failed.join("\nkingcdn: ")))),
+    }
+}
+
+/// Whom to tell.
+fn servers(options: &NameServerOptions) -> Result<Vec<Server>, Failure> {
+    let (None, Some(file)) = (&options.admin, &options.config) else {
+        return Ok(vec![Server { name: None, admin: admin(options)? }]);
+    };
+    let dns = dns(file)?;
+    let admins = dns.admins();
+    let known = admins.len().max(dns.nameservers.len());
+    if known > admins.len() {
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(
+            io::stderr().lock(),
+            "kingcdn: of {known} name servers {} told: say in the file where each is asked, with \
+             `admin` in `[[dns.nameserver]]`",
+            if admins.len() == 1 { "one is".to_owned() } else { format!("{} are", admins.len()) },
+        );
+    }
+    let one = known == 1;
+    let server =
+        |(name, admin): (&str, SocketAddr)| Server { name: (!one).then(|| name.to_owned()), admin };
+    Ok(admins.into_iter().map(server).collect())
 }
 
 /// Explains an answer: by the running name server's word where one answers, else from the
@@ -87,17 +132,18 @@ fn from_file(question: &DnsQuestion) -> Result<Explanation, Failure> {
 
 /// Where to ask.
 fn admin(options: &NameServerOptions) -> Result<SocketAddr, Failure> {
-    let from = |config: &Path| {
-        let dns = node::read(config, Files::Unchecked)?.dns;
-        let absent = || Failure::Usage(format!("{}: there is no [dns]", config.display()));
-        Ok(dns.ok_or_else(absent)?.admin)
-    };
     match (&options.admin, &options.config) {
         (Some(admin), _) => units::address(admin, PORT)
             .map_err(|error| Failure::Usage(format!("--admin {admin}: {error}"))),
-        (None, Some(config)) => from(config),
+        (None, Some(config)) => Ok(dns(config)?.admin),
         (None, None) => Ok(([127, 0, 0, 1], PORT).into()),
     }
+}
+
+/// The name servers of a file.
+fn dns(config: &Path) -> Result<Dns, Failure> {
+    let dns = node::read(config, Files::Unchecked)?.dns;
+    dns.ok_or_else(|| Failure::Usage(format!("{}: there is no [dns]", config.display())))
 }
 
 /// Names, patterns and networks stand in a query as they are.

@@ -3,8 +3,10 @@
 mod descriptors;
 pub(crate) mod hand_over;
 pub(crate) mod logs;
+mod manager;
 mod reload;
 pub(crate) mod signals;
+pub(crate) mod successor;
 
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -15,14 +17,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kingcdn_config::Config;
-use kingcdn_config::clock::Clock;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::admin;
 use crate::cli::{LogOptions, NodeOptions};
@@ -33,6 +34,7 @@ use hand_over::{Offer, Predecessor, Sockets};
 use logs::Logs;
 use reload::Reloads;
 use signals::{Signals, Told};
+use successor::Successor;
 
 /// Time for the runtime's last tasks to notice that it ends.
 const SHUTDOWN: Duration = Duration::from_millis(100);
@@ -104,7 +106,7 @@ impl Process {
         let registry = Registry::new();
         let reloads = Reloads::register(&registry)?;
         logs.register(&registry).map_err(anyhow::Error::from)?;
-        let running = Running::start(sockets, &node, &config, Clock::system(), &registry).await?;
+        let running = Running::start(sockets, &node, &config, &logs, &registry).await?;
         let process = Arc::new(Self {
             node,
             running,
@@ -124,8 +126,11 @@ impl Process {
         );
         let mut sockets = process.running.take_sockets();
         sockets.push(again);
-        if let Some(predecessor) = predecessor {
-            predecessor.relieve().context("the predecessor isn't relieved")?;
+        match predecessor {
+            Some(predecessor) => {
+                predecessor.relieve().context("the predecessor isn't relieved")?;
+            }
+            None => manager::ready(),
         }
         let offered = hand_over.map(|path| Offer::make(path, sockets).context("--hand-over"));
         let offered = offered.transpose()?;
@@ -135,6 +140,7 @@ impl Process {
     /// Works until told to stop, or relieved.
     async fn work(self: &Arc<Self>, signals: &mut Signals, hand_over: HandOver) -> Told {
         let (offer, relieved) = hand_over.offered.unzip();
+        let mut successor = Successor::default();
         let mut relieved = pin!(async {
             match relieved {
                 Some(relieved) => _ = relieved.await,
@@ -145,9 +151,12 @@ impl Process {
             let told = tokio::select! {
                 told = signals.next() => told,
                 () = &mut relieved => Told::Relieved,
+                () = successor.fails() => continue,
             };
             match told {
                 Told::Reload => reload::reload(self).await,
+                Told::Upgrade if offer.is_some() => successor.start().await,
+                Told::Upgrade => warn!("no upgrade: it takes --hand-over"),
                 end => break end,
             }
         };
@@ -157,6 +166,9 @@ impl Process {
         if told == Told::Relieved {
             info!("relieved by a successor");
             hand_over.admin.abort(); // It is the successor's.
+            manager::succeeded_by(successor.id());
+        } else {
+            manager::stopping();
         }
         told
     }

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use kingcdn_config::clock::Clock;
 use kingcdn_config::{Config, Files};
 use kingcdn_dns::Dns;
-use kingcdn_edge::Edge;
+use kingcdn_edge::{Edge, Surroundings};
 use kingcdn_origin::Origin;
 use prometheus::Registry;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use crate::admin::Operation;
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::process::hand_over::Sockets;
+use crate::process::logs::Logs;
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -78,9 +79,10 @@ impl Running {
         sockets: Sockets,
         node: &Node,
         config: &Arc<Config>,
-        clock: Clock,
+        logs: &Logs,
         registry: &Registry,
     ) -> Result<Self, Failure> {
+        let clock = Clock::system();
         match node.role() {
             Role::Dns => {
                 let started =
@@ -96,7 +98,9 @@ impl Running {
             }
             Role::Edge => {
                 let (config, name) = (Arc::clone(config), node.name());
-                let started = Edge::start_on(sockets.tcp, config, name, clock, registry).await;
+                let surroundings =
+                    Surroundings { listeners: sockets.tcp, access_log: logs.access() };
+                let started = Edge::start_on(surroundings, config, name, clock, registry).await;
                 started.map(Self::Edge).map_err(|error| match error {
                     kingcdn_edge::StartError::Listen { address, source } => {
                         node.no_listener("listen", address, &source)

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
-use kingcdn_config::{Config, Dns, Files};
+use kingcdn_config::{Config, Files};
 use serde_json::{Value, json};
 
 use crate::cli::TargetsOptions;
@@ -24,7 +24,7 @@ fn targets(config: &Config, only: Option<Role>) -> Vec<Value> {
     let wanted = |role| only.is_none_or(|only| only == role);
     let mut groups = Vec::new();
     if let Some(dns) = config.dns.as_ref().filter(|_| wanted(Role::Dns)) {
-        for (name, address) in name_servers(dns) {
+        for (name, address) in dns.admins() {
             let labels = json!({ "role": "dns", "node": name, "nameserver": name });
             groups.push(json!({ "targets": [address.to_string()], "labels": labels }));
         }
@@ -46,19 +46,6 @@ fn targets(config: &Config, only: Option<Role>) -> Vec<Value> {
         groups.push(json!({ "targets": [origin.admin.to_string()], "labels": labels }));
     }
     groups
-}
-
-/// The name servers, which share `admin`: where it is every address, each has its own.
-fn name_servers(dns: &Dns) -> Vec<(&str, SocketAddr)> {
-    match dns.nameservers.as_slice() {
-        [] => vec![("dns", dns.admin)],
-        [only] => vec![(only.name.as_str(), reachable(dns.admin, only.addresses.first().copied()))],
-        several if dns.admin.ip().is_unspecified() => several
-            .iter()
-            .map(|one| (one.name.as_str(), reachable(dns.admin, one.addresses.first().copied())))
-            .collect(),
-        _ => vec![("dns", dns.admin)],
-    }
 }
 
 /// A node that answers at every address is asked at its first.

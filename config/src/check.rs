@@ -85,6 +85,12 @@ impl Node {
             listens: listens.chain([("admin", admin.clone())]).collect(),
         }
     }
+
+    /// It listens on these addresses too.
+    pub(crate) fn and(mut self, key: &'static str, listen: &[Spanned<SocketAddr>]) -> Self {
+        self.listens.extend(listen.iter().map(|address| (key, address.clone())));
+        self
+    }
 }
 
 impl Claims {

@@ -6,10 +6,12 @@
 //!
 //! What the roles say to each other over the wire ([`status`]) and where all
 //! of them take the time from ([`clock`]) live here too, because `dns`, `edge`
-//! and `origin` know nothing of each other.
+//! and `origin` know nothing of each other. So does [`hearsay`]: what an edge
+//! doesn't send on can't be part of a site's key.
 
 mod check;
 pub mod clock;
+pub mod hearsay;
 mod load;
 mod location;
 pub mod model;

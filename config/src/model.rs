@@ -2,6 +2,7 @@
 
 mod dns;
 mod edge;
+mod health;
 mod key;
 mod protocol;
 mod site;
@@ -18,6 +19,7 @@ pub use crate::tokens::{CookieName, FieldName, ParameterPattern, UpgradeProtocol
 pub use crate::url::{OriginHost, OriginUrl};
 pub use dns::*;
 pub use edge::*;
+pub use health::*;
 pub use key::*;
 pub use protocol::*;
 pub use site::*;
@@ -82,7 +84,7 @@ impl Config {
     /// servers have noticed and their answers have expired. Nobody notices where it isn't asked for
     /// its health.
     pub fn lame_duck(&self, edge: &Edge) -> Duration {
-        let noticed = self.dns.as_ref().filter(|dns| dns.health.check == HealthCheck::Http);
+        let noticed = self.dns.as_ref().filter(|dns| dns.health.asks());
         edge.limits.lame_duck.unwrap_or_else(|| {
             noticed.map_or(Duration::ZERO, |dns| dns.health.notice().saturating_add(dns.ttl))
         })

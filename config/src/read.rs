@@ -2,10 +2,12 @@
 
 mod dns;
 mod edge;
+mod health;
 mod key;
 mod protocol;
 mod site;
 mod steering;
+mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use crate::{CachePolicy, Config, Eviction, Role, units};
+use crate::{CachePolicy, Config, Dns, Eviction, Role, units};
 
 /// Something that stays as it is until the node is started again. `Display` says it to the
 /// operator.
@@ -35,6 +35,14 @@ pub fn fixed_differences(old: &Config, new: &Config, role: Role<'_>) -> Vec<Fixe
         Role::Dns => match (&old.dns, &new.dns) {
             (Some(old), Some(new)) => {
                 found.listens("dns.listen", &old.listen, &new.listen);
+                let encrypted = |dns: &Dns, https: bool| match &dns.tls {
+                    Some(tls) if https => tls.https.clone(),
+                    Some(tls) => tls.listen.clone(),
+                    None => Vec::new(),
+                };
+                for (key, https) in [("dns.tls.listen", false), ("dns.tls.https", true)] {
+                    found.listens(key, &encrypted(old, https), &encrypted(new, https));
+                }
                 found.value("dns.admin", old.admin, new.admin);
             }
             (Some(_), None) => found.gone("the name server".to_owned()),
@@ -86,7 +94,7 @@ impl Differences {
         let text = |addresses: &[SocketAddr]| {
             let mut texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             texts.sort_unstable();
-            texts.join(", ")
+            if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
         };
         self.value(key, text(old), text(new));
     }
@@ -103,7 +111,9 @@ impl Differences {
             None => "none".to_owned(),
             Some(disk) => {
                 let size = units::format_size(disk.size_bytes);
-                format!("{} of {size}", disk.path.display())
+                let mount = disk.mount.as_ref();
+                let mount = mount.map(|it| format!(" mounted at {}", it.display()));
+                format!("{} of {size}{}", disk.path.display(), mount.unwrap_or_default())
             }
         };
         self.value("edge.cache.disk", disk(old), disk(new));

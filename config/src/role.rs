@@ -97,6 +97,8 @@ impl Config {
             return Err(RoleError::NoDisk);
         };
         disk.path.clone_from(path);
+        // The file speaks of where its own path is.
+        disk.mount = None;
         Ok(())
     }
 

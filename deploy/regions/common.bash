@@ -11,11 +11,14 @@ compose() {
     fi
 }
 
-# Containers are asked for by their labels: compose itself takes half a second a call.
-container() { # SERVICE
+# Containers are asked for by their labels: compose itself takes half a second a call. The newest is
+# first, a name server's successor.
+containers() { # SERVICE [MORE OF DOCKER'S OPTIONS...]
+    local service=$1; shift
     docker ps --all --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" \
-        --filter "label=com.docker.compose.service=$1"
+        --filter "label=com.docker.compose.service=$service" "$@"
 }
+container() { containers "$1" | head -n 1; }
 
 # inside SERVICE COMMAND...
 inside() {
@@ -39,6 +42,22 @@ edge_for() { # REGION
         *) return 1 ;;
     esac
 }
+
+# Replaces a node by one of the image that is there now, without losing what is asked meanwhile.
+upgrade() { # SERVICE
+    local service=$1 old
+    case $service in
+        ns*)
+            old=$(container "$service")
+            compose up --detach --no-deps --no-build --no-recreate --scale "$service=2" "$service"
+            within 60 has_ended "$old"
+            docker rm --volumes "$old" ;;
+        *)
+            compose up --detach --no-deps --no-build --force-recreate "$service" ;;
+    esac > /dev/null 2>&1
+    within 60 healthy "$service"
+}
+has_ended() { [ "$(docker inspect --format '{{.State.Status}}' "$1")" = exited ]; }
 
 # within SECONDS COMMAND...: until the command succeeds.
 within() {

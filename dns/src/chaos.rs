@@ -24,7 +24,7 @@ pub(crate) fn identity(configured: Option<&Identity>) -> Option<Box<[u8]>> {
 }
 
 /// The answer to a question of class CHAOS. What isn't to be told is refused, as what isn't there.
-pub(crate) fn answer(question: &Question, identity: Option<&[u8]>, version: bool) -> Answer {
+pub(crate) fn answer(question: &Question<'_>, identity: Option<&[u8]>, version: bool) -> Answer {
     let name = question.key.name();
     let text = match name.to_ascii().as_str() {
         "version.bind." | "version.server." if version => Some(VERSION.as_bytes()),

@@ -18,7 +18,7 @@ use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
 pub(crate) use edns::{
-    Edns, OPT, PAYLOAD_MAX, Subnet, TSIG, write_cookie, write_keepalive, write_nsid,
+    Edns, OPT, PAYLOAD_MAX, Subnet, TSIG, write_cookie, write_keepalive, write_nsid, write_padding,
 };
 pub(crate) use reader::Reader;
 
@@ -44,8 +44,9 @@ const IN: u16 = 1;
 const CHAOS: u16 = 3;
 
 /// What a client asks.
-pub(crate) struct Question {
-    pub(crate) key: Key,
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'p> {
+    pub(crate) key: &'p Key,
     pub(crate) rtype: RecordType,
     /// Whether it is of class CHAOS, and so about the name server itself.
     pub(crate) chaos: bool,
@@ -62,7 +63,7 @@ pub(crate) struct Query<'p> {
     pub(crate) edns: Option<Edns>,
     /// Whether its last record is a signature (TSIG).
     pub(crate) signed: bool,
-    pub(crate) question: Result<Question, Refusal>,
+    pub(crate) question: Result<Question<'p>, Refusal>,
     pub(crate) promise: Promise,
 }
 
@@ -76,6 +77,8 @@ pub(crate) struct Promise {
     pub(crate) keepalive: Option<u16>,
     /// Whether the client is where it says: its cookie is ours.
     pub(crate) proven: bool,
+    /// Whether its length is to tell nothing (RFC 7830).
+    pub(crate) padded: bool,
     /// Octets that the answer's signature needs behind OPT.
     pub(crate) tail: usize,
 }
@@ -161,8 +164,8 @@ impl Refusal {
     }
 }
 
-/// Reads a packet.
-pub(crate) fn decode(packet: &[u8]) -> Result<Query<'_>, Silence> {
+/// Reads a packet, and the name that it asks for into `key`.
+pub(crate) fn decode<'p>(packet: &'p [u8], key: &'p mut Key) -> Result<Query<'p>, Silence> {
     let Some((header, behind)) = packet.split_first_chunk::<HEADER>() else {
         return Err(Silence::Short);
     };
@@ -181,7 +184,7 @@ pub(crate) fn decode(packet: &[u8]) -> Result<Query<'_>, Silence> {
     };
     let mut reader = Reader(behind);
     if count(4) == 1 {
-        query.question = question(&mut reader);
+        query.question = question(&mut reader, key);
         if !matches!(query.question, Err(Refusal::Malformed)) {
             query.octets = &behind[..behind.len() - reader.0.len()];
         }
@@ -210,8 +213,8 @@ pub(crate) fn decode(packet: &[u8]) -> Result<Query<'_>, Silence> {
     Ok(query)
 }
 
-fn question(reader: &mut Reader<'_>) -> Result<Question, Refusal> {
-    let key = Key::read(reader).ok_or(Refusal::Malformed)?;
+fn question<'p>(reader: &mut Reader<'_>, key: &'p mut Key) -> Result<Question<'p>, Refusal> {
+    key.read(reader).ok_or(Refusal::Malformed)?;
     let rtype = reader.u16().ok_or(Refusal::Malformed)?;
     let class = reader.u16().ok_or(Refusal::Malformed)?;
     let chaos = class == CHAOS;

@@ -17,7 +17,7 @@ mod tests;
 
 pub(crate) use ahead::sign_ahead;
 pub(crate) use keys::Key as SigningKey;
-pub(crate) use memo::{Memo, Signed};
+pub(crate) use memo::{Memo, Signed, seconds, serial_before};
 pub(crate) use seal::{Exhausted, Seal};
 pub(crate) use sign::Signer;
 

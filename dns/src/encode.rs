@@ -7,7 +7,7 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 use crate::answer::Answer;
 use crate::decode::{
     Edns, HEADER, OPT, PAYLOAD_MAX, Query, Question, RESPONSE, write_cookie, write_keepalive,
-    write_nsid,
+    write_nsid, write_padding,
 };
 use crate::hickory;
 use crate::record::Transport;
@@ -21,6 +21,9 @@ const TRUNCATED: u8 = 0x02;
 const DNSSEC_OK: u8 = 0x80;
 /// Code of the option for an extended error (RFC 8914 section 2).
 const EXTENDED: u16 = 15;
+
+/// Padded answers have a multiple of so many octets (RFC 8467 section 4.1).
+const BLOCK: usize = 468;
 
 /// What an answer's header says, beside what it repeats of the query's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +42,7 @@ pub(crate) fn limit(transport: Transport, edns: Option<&Edns>) -> usize {
     match (transport, edns) {
         (Transport::Udp, Some(edns)) => usize::from(edns.payload),
         (Transport::Udp, None) => PAYLOAD_PLAIN,
-        (Transport::Tcp, _) => usize::from(u16::MAX),
+        (Transport::Tcp | Transport::Tls | Transport::Https, _) => usize::from(u16::MAX),
     }
 }
 
@@ -107,9 +110,11 @@ pub(crate) fn close(query: &Query<'_>, head: &Head, scope: u8, out: &mut Vec<u8>
     let flags = if edns.dnssec_ok { DNSSEC_OK } else { 0 };
     let high = head.code.high();
     out.extend_from_slice(&[0, opt[0], opt[1], payload[0], payload[1], high, 0, flags, 0]);
-    #[allow(clippy::cast_possible_truncation)] // Below a hundred.
-    let length = options_size(edns, query, head.extended) as u16;
-    out.extend_from_slice(&length.to_be_bytes());
+    let options = options_size(edns, query, head.extended);
+    let padding = if query.promise.padded { padding(out.len() + 2 + options, query) } else { None };
+    let length = options + padding.map_or(0, |octets| 4 + usize::from(octets));
+    #[allow(clippy::cast_possible_truncation)] // Below two blocks.
+    out.extend_from_slice(&(length as u16).to_be_bytes());
     if let Some(subnet) = &edns.subnet {
         subnet.echo(scope, out);
     }
@@ -126,6 +131,17 @@ pub(crate) fn close(query: &Query<'_>, head: &Head, scope: u8, out: &mut Vec<u8>
         let [code, extended] = [EXTENDED, extended].map(u16::to_be_bytes);
         out.extend_from_slice(&[code[0], code[1], 0, 2, extended[0], extended[1]]);
     }
+    if let Some(octets) = padding {
+        write_padding(octets, out);
+    }
+}
+
+/// The octets of padding in an answer that has `size` without it, so that it is as long as many
+/// others, signature and all; none where there is no room.
+fn padding(size: usize, query: &Query<'_>) -> Option<u16> {
+    let size = size + 4 + query.promise.tail;
+    let room = usize::from(u16::MAX).checked_sub(size)?;
+    u16::try_from((size.next_multiple_of(BLOCK) - size).min(room)).ok()
 }
 
 /// Octets of what [`close`] writes.
@@ -159,7 +175,13 @@ fn header_of(query: &Query<'_>, head: &Head) -> [u8; HEADER] {
 
 /// Writes room for a header, the question in lower case, and the records that fit into `room` octets
 /// with both.
-fn records(question: &Question, answer: &Answer, room: usize, head: &mut Head, out: &mut Vec<u8>) {
+fn records(
+    question: &Question<'_>,
+    answer: &Answer,
+    room: usize,
+    head: &mut Head,
+    out: &mut Vec<u8>,
+) {
     let mut encoder = BinEncoder::new(out);
     let asked = ProtoQuery::query(question.key.name(), question.rtype);
     // A header and a question are shorter than any limit.

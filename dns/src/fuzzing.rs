@@ -71,10 +71,11 @@ pub fn zone(text: &str) {
             let key = Key::of_wire(name).expect("a name");
             for rtype in types.chain([RecordType::A, RecordType::ANY, RecordType::DS]) {
                 let packet = packet(name, rtype.into());
-                let Ok(query) = decode(&packet) else { panic!("{packet:x?}") };
+                let mut asked = Key::root();
+                let Ok(query) = decode(&packet, &mut asked) else { panic!("{packet:x?}") };
                 // What nobody may ask for may stand in a zone.
                 let Ok(question) = &query.question else { continue };
-                let _ready = ready.find(&zones, question);
+                let _ready = ready.find(question);
                 let found = resolve(&zones, &key, rtype);
                 let answer = Answer::new(&key.name(), &found, Steered::NoAddress);
                 let [mut ours, mut theirs] = [Vec::new(), Vec::new()];
@@ -104,10 +105,12 @@ pub(crate) fn both(
 ) -> Result<(Option<Vec<u8>>, Vec<u8>), Silence> {
     let mut tally = journey.tally();
     let turn = journey.turn(transport, &mut tally);
-    let query = turn.read(packet, from)?;
+    let mut key = Key::root();
+    let query = turn.read(packet, &mut key, from)?;
     let (mut ready, mut whole) = (Vec::new(), Vec::new());
-    let outcome = turn.ready(&query, from, &mut ready);
+    // What has signatures stands ready once it was made.
     turn.whole(&query, from, &mut whole);
+    let outcome = turn.ready(&query, from, &mut ready);
     assert!(whole.len() <= limit(transport, query.edns.as_ref()));
     assert!(ready.len() <= limit(transport, query.edns.as_ref()));
     assert_eq!(outcome.is_none(), ready.is_empty());
@@ -138,7 +141,8 @@ fn read(octets: &[u8]) -> (Message, [Vec<(Record, u32)>; 3]) {
 pub(crate) fn same(packet: &[u8], ready: &[u8], whole: &[u8]) {
     assert_eq!(read(ready), read(whole), "{packet:x?}");
     // Beside the names in records, which point more or less often: to the octet.
-    let Ok(query) = decode(packet) else { panic!("{packet:x?}") };
+    let mut key = Key::root();
+    let Ok(query) = decode(packet, &mut key) else { panic!("{packet:x?}") };
     let question = 12 + query.octets.len();
     assert_eq!(ready.get(..question), whole.get(..question));
 }

@@ -7,6 +7,7 @@ mod setup;
 mod snapshot;
 mod state;
 mod tasks;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use kingcdn_config::clock::{Clock, Timestamp};
 use kingcdn_config::{Config, Dns, HealthPolicy};
 use tracing::{info, warn};
 
-pub(crate) use check::CheckError;
+pub(crate) use check::{CheckError, Prober};
 pub(crate) use known::{Known, Terms};
 pub(crate) use setup::groups;
 use setup::{machines, of_before, targets, work};
@@ -40,7 +41,7 @@ const LOAD_LAG: Duration = Duration::from_secs(15);
 pub(crate) struct Target {
     pub(crate) edge: EdgeIndex,
     pub(crate) name: Arc<str>,
-    /// The address that is answered, with the port on which the edge serves.
+    /// The address that is answered, with the port that is checked.
     pub(crate) service: SocketAddr,
 }
 
@@ -54,6 +55,7 @@ struct Teller {
 /// All checks of one configuration.
 pub(crate) struct Monitor {
     policy: HealthPolicy,
+    prober: Prober,
     targets: Vec<Target>,
     /// One for each edge.
     tellers: Vec<Teller>,
@@ -74,13 +76,13 @@ impl Monitor {
     pub(crate) fn new(
         config: &Config,
         dns: &Dns,
-        groups: Arc<Groups>,
+        (groups, prober): (Arc<Groups>, Prober),
         clock: Clock,
         metrics: Arc<Metrics>,
         before: Option<&Self>,
     ) -> Self {
         let policy = &dns.health;
-        let targets = targets(config);
+        let targets = targets(config, policy);
         let tellers: Vec<Teller> = config.edges.iter().map(Teller::of).collect();
         let wishes = before.map_or_else(
             || Arc::new(Wishes::load(dns.state.as_deref())),
@@ -94,7 +96,7 @@ impl Monitor {
         };
         let now = clock.now();
         let known = Known {
-            machines: machines(&targets, policy, before, now),
+            machines: machines(&targets, &prober, before, now),
             reports: of_before(before, &tellers, |known| &known.reports),
             sheds: of_before(before, &tellers, |known| &known.sheds),
             wishes: tellers.iter().map(|teller| wishes.of(&teller.name)).collect(),
@@ -104,6 +106,7 @@ impl Monitor {
         let snapshot = known.snapshot(&terms, &targets, now);
         let monitor = Self {
             policy: policy.clone(),
+            prober,
             targets,
             tellers,
             terms,

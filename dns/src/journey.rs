@@ -6,6 +6,7 @@ pub(crate) mod steer;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +21,12 @@ use crate::answer::{Answer, Steered};
 use crate::chaos;
 use crate::cookies::Cookies;
 use crate::decode::{HEADER, Query, Question, Silence, decode};
-use crate::dnssec::{Exhausted, Memo, Seal};
+use crate::dnssec::{Exhausted, Memo, Seal, seconds};
 use crate::encode::{Head, Writer, bare, encode, limit};
 use crate::health::Snapshot;
 use crate::limits::Limiter;
 use crate::locate;
+use crate::name::Key;
 use crate::ready::{Addresses, Found};
 use crate::record::{Limited, Metrics, Tally, Transport};
 use crate::steering::Picks;
@@ -63,6 +65,16 @@ pub(crate) struct Outcome {
     steering: Option<Steering>,
     scope: u8,
     truncated: bool,
+}
+
+/// How long a signed answer is kept at most, if its signatures are good for longer.
+const SEALED_FOR: Duration = Duration::from_secs(86_400);
+
+impl Outcome {
+    /// Of an answer that is the same for everybody.
+    fn of_all(code: ResponseCode) -> Self {
+        Self { code, steering: None, scope: 0, truncated: false }
+    }
 }
 
 impl Journey {
@@ -105,8 +117,8 @@ impl Turn<'_> {
         out: &mut Vec<u8>,
     ) -> Option<Box<Transfer>> {
         out.clear();
-        let mut transfer = None;
-        match self.read(packet, from) {
+        let (mut transfer, mut key) = (None, Key::root());
+        match self.read(packet, &mut key, from) {
             Ok(mut query) => {
                 let outcome = match self.limited(&query, from) {
                     None if query.signed => {
@@ -146,8 +158,13 @@ impl Turn<'_> {
     }
 
     /// A packet, read, with what its answer says to the client whatever it is.
-    pub(crate) fn read<'p>(&self, packet: &'p [u8], from: IpAddr) -> Result<Query<'p>, Silence> {
-        let mut query = decode(packet)?;
+    pub(crate) fn read<'p>(
+        &self,
+        packet: &'p [u8],
+        key: &'p mut Key,
+        from: IpAddr,
+    ) -> Result<Query<'p>, Silence> {
+        let mut query = decode(packet, key)?;
         if let Some(edns) = &query.edns {
             let promise = &mut query.promise;
             if let Some(sent) = edns.cookie {
@@ -156,8 +173,10 @@ impl Turn<'_> {
                 promise.proven = proven;
             }
             // Over UDP it is ignored (RFC 7828 section 3.2.2).
-            let asks = edns.keepalive && self.transport == Transport::Tcp;
+            let asks = edns.keepalive && self.transport.is_stream();
             promise.keepalive = asks.then(|| self.keepalive());
+            // RFC 7830 section 6: what others can read isn't padded.
+            promise.padded = edns.padding && self.transport.is_encrypted();
             promise.identity = self.world.identity.clone().filter(|_| edns.nsid);
         }
         Ok(query)
@@ -165,8 +184,11 @@ impl Turn<'_> {
 
     /// For how many tenths of a second a connection may idle (RFC 7828 section 3.1).
     fn keepalive(&self) -> u16 {
-        let idle = self.world.protocol.limits.tcp_idle.as_millis() / 100;
-        u16::try_from(idle).unwrap_or(u16::MAX)
+        let idle = match (self.transport, &self.world.dns.tls) {
+            (Transport::Tls, Some(tls)) => tls.idle,
+            _ => self.world.protocol.limits.tcp_idle,
+        };
+        u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX)
     }
 
     /// Ends a turn, which took so long.
@@ -186,9 +208,12 @@ impl Turn<'_> {
         let limit = limit(self.transport, query.edns.as_ref());
         let signs = self.signs(query);
         let signed;
-        let (sent, addresses, scope, steering) = match world.ready.find(&world.zones, question)? {
-            // What is made ahead has no signatures, but for addresses of the name itself.
-            Found::Whole(sent) if signs && sent.code != ResponseCode::Refused => return None,
+        let (sent, addresses, scope, steering) = match world.ready.find(question)? {
+            Found::Whole(sent) if signs && sent.code != ResponseCode::Refused => {
+                let written = sent.write_sealed(query, (seconds(self.now), limit), out);
+                return written.then(|| Outcome::of_all(sent.code));
+            }
+            // Addresses of the name itself are signed here, others' aren't.
             Found::Steered { owner, .. } if signs && usize::from(owner) != HEADER => return None,
             Found::Whole(sent) => (sent, None, 0, None),
             Found::Steered { site, signer, aliases, owner, no_address } => {
@@ -196,7 +221,7 @@ impl Turn<'_> {
                 match steer(world, &self.fleet, client, site) {
                     (Steered::To { addresses, ttl, scope }, steering) => {
                         let sign = |signer| {
-                            let (key, rtype) = (&question.key, question.rtype.into());
+                            let (key, rtype) = (question.key, question.rtype.into());
                             let memo = &self.journey.memo;
                             memo.addresses(signer, key, (rtype, ttl), addresses, self.now)
                         };
@@ -205,7 +230,12 @@ impl Turn<'_> {
                         let addresses = Addresses { addresses, ttl, owner, signed };
                         (aliases, Some(addresses), scope, steering)
                     }
-                    (Steered::NoAddress, _) if signs => return None,
+                    (Steered::NoAddress, steering) if signs => {
+                        let when = (seconds(self.now), limit);
+                        let written = no_address.write_sealed(query, when, out);
+                        let outcome = Outcome::of_all(no_address.code);
+                        return written.then_some(Outcome { steering, ..outcome });
+                    }
                     (Steered::NoAddress, steering) => (no_address, None, 0, steering),
                     (Steered::AllDown | Steered::Fallback { .. }, _) => return None,
                 }
@@ -237,7 +267,7 @@ impl Turn<'_> {
     fn resolved(
         &self,
         query: &Query<'_>,
-        question: &Question,
+        question: &Question<'_>,
         from: IpAddr,
     ) -> Result<(Answer, Option<Steering>), Exhausted> {
         let world = &*self.world;
@@ -245,7 +275,7 @@ impl Turn<'_> {
             let version = world.protocol.version;
             return Ok((chaos::answer(question, world.identity.as_deref(), version), None));
         }
-        let found = resolve(&world.zones, &question.key, question.rtype);
+        let found = resolve(&world.zones, question.key, question.rtype);
         let (steered, steering) = match found.end {
             End::Steered(site, zone) => {
                 let may_alias = !leads_to(&found, &question.key.name(), &zone.negative.name);
@@ -254,15 +284,35 @@ impl Turn<'_> {
             }
             _ => (Steered::NoAddress, None),
         };
-        let mut answer = Answer::new(&question.key.name(), &found, steered);
-        if self.signs(query) {
-            let memo = &self.journey.memo;
-            let compact_ok = query.edns.is_some_and(|edns| edns.compact_ok);
-            let stream = self.transport == Transport::Tcp;
-            let seal = Seal { zones: &world.zones, memo, now: self.now, compact_ok, stream };
-            seal.seal(&question.key, question.rtype, &mut answer)?;
+        let answer = Answer::new(&question.key.name(), &found, steered);
+        if !self.signs(query) {
+            return Ok((answer, steering));
         }
-        Ok((answer, steering))
+        // The same for everybody, and whatever the client knows of denials.
+        let keep = matches!(steered, Steered::NoAddress) && answer.code == ResponseCode::NoError;
+        Ok((self.sealed((query, question), answer, keep)?, steering))
+    }
+
+    /// The answer with signatures, kept for those who ask next if it may.
+    fn sealed(
+        &self,
+        (query, question): (&Query<'_>, &Question<'_>),
+        mut answer: Answer,
+        keep: bool,
+    ) -> Result<Answer, Exhausted> {
+        let seal = Seal {
+            zones: &self.world.zones,
+            memo: &self.journey.memo,
+            now: self.now,
+            compact_ok: query.edns.is_some_and(|edns| edns.compact_ok),
+            stream: self.transport != Transport::Udp,
+            until: Cell::new(seconds(self.now.plus(SEALED_FOR))),
+        };
+        seal.seal(question.key, question.rtype, &mut answer)?;
+        if keep {
+            self.world.ready.keep_sealed(question, &answer, seal.until.get());
+        }
+        Ok(answer)
     }
 
     /// The answer where there are too many denials to sign: over UDP to come over TCP, where forged
@@ -283,7 +333,7 @@ impl Turn<'_> {
     fn client(
         &self,
         query: &Query<'_>,
-        question: &Question,
+        question: &Question<'_>,
         from: IpAddr,
         may_alias: bool,
     ) -> Client {

@@ -11,6 +11,7 @@ mod cookies;
 mod decode;
 mod dnssec;
 mod encode;
+mod error;
 mod explain;
 mod fleet;
 #[cfg(any(test, fuzzing))]
@@ -30,6 +31,7 @@ mod status;
 pub mod steering;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod transfer;
 mod world;
 mod zone;
@@ -45,10 +47,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use kingcdn_config::Config;
 use kingcdn_config::clock::{Clock, Timestamp};
+use kingcdn_config::{Config, DnsTls};
 use prometheus::Registry;
-use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -57,6 +58,7 @@ use tracing::{info, warn};
 use cookies::Cookies;
 pub use dnssec::keys;
 use dnssec::{Memo, sign_ahead};
+pub use error::{FileExplainError, ReloadError, StartError, WishError};
 use explain::Case;
 pub use explain::{EdgeStep, ExplainError, Explanation, SteeringSteps};
 use fleet::Wish;
@@ -64,6 +66,8 @@ pub use fleet::region;
 use journey::Journey;
 use record::Metrics;
 use status::Status;
+use tls::Tls;
+pub use tls::TlsFault;
 use transfer::Notifier;
 pub use transfer::SecretError;
 use world::{Parts, World};
@@ -78,6 +82,9 @@ pub struct Dns {
     clock: Clock,
     started: Timestamp,
     addresses: Vec<SocketAddr>,
+    encrypted: Vec<SocketAddr>,
+    /// The certificate, where there is one.
+    tls: Option<Arc<Tls>>,
     /// How many listeners there are while nothing is wrong.
     listeners: usize,
     listen: Vec<SocketAddr>,
@@ -98,86 +105,29 @@ struct Tasks {
     /// Dropped, they end.
     checks: JoinSet<()>,
     notices: JoinSet<()>,
+    _certificate: JoinSet<()>,
     _signer: JoinSet<()>,
 }
 
-/// Why a name server can't start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// The configuration has no `[cdn]` or no `[dns]`.
-    #[error("the configuration has no `[cdn]` or no `[dns]`: a name server needs both")]
-    NoDns,
-    /// Zones or the location database can't be served: see each.
-    #[error("{}", list(.0))]
-    Zones(Vec<ZoneError>),
-    /// An address can't be listened on.
-    #[error("can't listen on {address} for DNS: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The system has no threads or no sockets left.
-    #[error("can't answer DNS: {0}")]
-    Threads(#[source] io::Error),
-    /// The registry has metrics of these names already.
-    #[error(transparent)]
-    Metrics(#[from] prometheus::Error),
-    /// Reading the zones ended in a panic.
-    #[error("reading the zones failed: {0}")]
-    Reading(#[from] tokio::task::JoinError),
-}
-
-/// Why a configuration isn't taken over. The one before stays.
-#[derive(Debug, Error)]
-pub enum ReloadError {
-    /// The configuration has no `[cdn]` or no `[dns]`.
-    #[error("the configuration has no `[cdn]` or no `[dns]`: a name server needs both")]
-    NoDns,
-    /// Zones or the location database can't be served: see each.
-    #[error("{}", list(.0))]
-    Zones(Vec<ZoneError>),
-}
-
-/// Why what the operator wants isn't done, or not for long.
-#[derive(Debug, Error)]
-pub enum WishError {
-    /// Nothing that can be wanted.
-    #[error("`{0}` is nothing that an edge can be: say `drain`, `down` or `auto`")]
-    Unknown(String),
-    /// No edge has such a name.
-    #[error("no edge is called `{0}`")]
-    NoEdge(String),
-    /// It holds, but only until a restart.
-    #[error("{} set, but only until the next start: the state file can't be written: {source}", .names.join(", "))]
-    Unwritten {
-        /// The edges.
-        names: Vec<String>,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// Reads the zones and the location database of a configuration, which serves nothing if it has no
-/// `[dns]`.
+/// Reads the zones, the location database and the certificate of a configuration, which serves
+/// nothing if it has no `[dns]`. What is no reason not to serve: that the certificate isn't valid now.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with them: the first fault of each zone, and of the database.
-pub fn check(config: &Config) -> Result<(), Vec<ZoneError>> {
-    Parts::of(config).map_or(Ok(()), |parts| parts.read(&health::groups(config)).map(drop))
-}
-
-/// Why a configuration's answer can't be explained.
-#[derive(Debug, Error)]
-pub enum FileExplainError {
-    /// What is asked is wrong.
-    #[error(transparent)]
-    Question(#[from] ExplainError),
-    /// It can't be served.
-    #[error(transparent)]
-    Start(#[from] StartError),
+/// Everything that is wrong with them: the first fault of each zone, of the database, of the
+/// certificate, and of those that edges' are held against.
+pub fn check(config: &Config) -> Result<Option<ZoneError>, Vec<ZoneError>> {
+    let Some(parts) = Parts::of(config) else { return Ok(None) };
+    let mut errors = parts.read(&health::groups(config)).err().unwrap_or_default();
+    errors.extend(health::Prober::new(config, parts.dns).err());
+    let doubt = parts.dns.tls.as_ref().and_then(|files| match tls::load(files) {
+        Ok(certificate) => certificate.doubt(files, Clock::system().now()),
+        Err(error) => {
+            errors.push(error);
+            None
+        }
+    });
+    if errors.is_empty() { Ok(doubt) } else { Err(errors) }
 }
 
 /// Why a question would be answered as it would, by a configuration alone: as if every edge were up.
@@ -247,10 +197,21 @@ impl Dns {
             receive::bind(*address, threads, &mut inherited)
                 .map_err(|source| StartError::Listen { address: *address, source })
         };
-        let sockets = listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let mut sockets = listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<SocketAddr> = sockets.iter().map(|bound| bound.address).collect();
+        let files = config.dns.as_ref().and_then(|dns| dns.tls.as_ref());
+        let tls = files.map(|files| Tls::start(files, &clock, &metrics).map(Arc::new));
+        let tls = tls.transpose().map_err(|error| StartError::Zones(vec![error]))?;
+        let mut encrypted = Vec::new();
+        if let (Some(files), Some(tls)) = (files, &tls) {
+            let bound = receive::bind_encrypted(files, tls, &mut inherited);
+            let bound =
+                bound.map_err(|(address, source)| StartError::Listen { address, source })?;
+            encrypted.extend(bound.iter().map(|bound| bound.address));
+            sockets.extend(bound);
+        }
         let again = sockets.iter().map(receive::Bound::again);
         let again = again.collect::<io::Result<Vec<_>>>().map_err(StartError::Threads)?;
-        let addresses: Vec<SocketAddr> = sockets.iter().map(|bound| bound.address).collect();
         let checks = world.monitor.watch();
         let notifier = Arc::new(Notifier::default());
         let world = Arc::new(ArcSwap::from_pointee(world));
@@ -261,20 +222,29 @@ impl Dns {
         let listeners =
             receive::serve(sockets, &journey, &metrics, &stopped).map_err(StartError::Threads)?;
         let notices = notifier.start(&journey.world.load(), &clock, &metrics);
-        info!(?addresses, "answering DNS");
+        info!(?addresses, ?encrypted, "answering DNS");
+        let certificate = tls.as_ref().map(Tls::watch).unwrap_or_default();
         Ok(Self {
             world,
             metrics,
             started: clock.now(),
             clock,
             addresses,
+            encrypted,
+            tls,
             listeners: listeners.len(),
             listen,
             sockets: Mutex::new(again.into_iter().flatten().collect()),
             stop,
             reloading: Mutex::default(),
             explaining: Mutex::default(),
-            tasks: Mutex::new(Tasks { listeners, checks, notices, _signer: signer }),
+            tasks: Mutex::new(Tasks {
+                listeners,
+                checks,
+                notices,
+                _certificate: certificate,
+                _signer: signer,
+            }),
             notifier,
             memo: Arc::clone(&journey.memo),
         })
@@ -283,6 +253,11 @@ impl Dns {
     /// Where it listens, in the configuration's order: for UDP and TCP alike.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens for DNS over TLS, and then over HTTPS.
+    pub fn encrypted_addresses(&self) -> &[SocketAddr] {
+        &self.encrypted
     }
 
     /// Takes over another configuration: zones, sites, edges, networks, database and policies, all
@@ -305,6 +280,10 @@ impl Dns {
                 .map_err(ReloadError::Zones)
         });
         let world = Arc::new(built?);
+        let certificate = self.certificate(config).map_err(|error| ReloadError::Zones(vec![error]));
+        if let (Some((files, certificate)), Some(tls)) = (certificate?, &self.tls) {
+            tls.take(files, certificate);
+        }
         sign_ahead(&world, &world.monitor.fleet(), &self.memo, self.clock.now());
         let checks = world.monitor.watch();
         self.world.store(Arc::clone(&world));
@@ -322,6 +301,18 @@ impl Dns {
             |name| world.edges().any(|edge| edge == name),
         );
         Ok(())
+    }
+
+    /// The certificate of another configuration, where one is in force and it is no worse.
+    fn certificate<'c>(
+        &self,
+        config: &'c Config,
+    ) -> Result<Option<(&'c DnsTls, tls::Certificate)>, ZoneError> {
+        let files = config.dns.as_ref().and_then(|dns| dns.tls.as_ref());
+        let (Some(tls), Some(files)) = (&self.tls, files) else { return Ok(None) };
+        let certificate = tls::load(files)?;
+        tls.fit(files, &certificate, self.clock.now())?;
+        Ok(Some((files, certificate)))
     }
 
     /// The `/status` document: version, uptime, and of every edge its addresses with their health,
@@ -414,9 +405,4 @@ impl Dns {
     fn tasks(&self) -> MutexGuard<'_, Tasks> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn list(errors: &[ZoneError]) -> String {
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }

@@ -6,6 +6,8 @@ use crate::decode::Reader;
 
 /// Octets of the longest name without its root label (RFC 1035 section 2.3.4).
 const OCTETS: usize = 254;
+/// Octets of the longest label (RFC 1035 section 2.3.4).
+const LABEL_OCTETS: usize = 63;
 /// Labels of the longest name: each takes two octets at least.
 const LABELS: usize = 127;
 
@@ -21,30 +23,49 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// The root's.
+    pub(crate) const fn root() -> Self {
+        Self { octets: [0; OCTETS], length: 0, starts: [0; LABELS], labels: 0 }
+    }
+
     /// The key of a name; none for what is longer than a name may be.
     pub(crate) fn new(name: &Name) -> Option<Self> {
-        let mut key = Self { octets: [0; OCTETS], length: 0, starts: [0; LABELS], labels: 0 };
+        let mut key = Self::root();
         for label in name {
             key.push(label)?;
         }
         Some(key)
     }
 
-    /// Reads a question's name, which has no pointers: nothing stands before it. None for what is
-    /// no name.
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut key = Self { octets: [0; OCTETS], length: 0, starts: [0; LABELS], labels: 0 };
+    /// Takes the place of this one: a question's name, which has no pointers, since nothing stands
+    /// before it. None for what is no name.
+    pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let (mut at, mut labels) = (0, 0);
         loop {
-            match reader.label()? {
-                [] => return Some(key),
-                label => key.push(label)?,
+            let length = usize::from(*reader.0.get(at)?);
+            if length == 0 {
+                break;
             }
+            // RFC 1035 section 2.3.4.
+            if length > LABEL_OCTETS {
+                return None;
+            }
+            *self.starts.get_mut(labels)? = u8::try_from(at).ok()?;
+            at += 1 + length;
+            labels += 1;
         }
+        let octets = self.octets.get_mut(..at)?;
+        octets.copy_from_slice(reader.take(at)?);
+        // What says how long a label is, is below any letter.
+        octets.make_ascii_lowercase();
+        reader.take(1)?;
+        (self.length, self.labels) = (at, labels);
+        Some(())
     }
 
     /// The key of a name in wire form and lower case, without the root label.
     pub(crate) fn of_wire(octets: &[u8]) -> Option<Self> {
-        let mut key = Self { octets: [0; OCTETS], length: 0, starts: [0; LABELS], labels: 0 };
+        let mut key = Self::root();
         let mut reader = Reader(octets);
         while !reader.0.is_empty() {
             key.push(reader.label()?)?;
@@ -64,7 +85,7 @@ impl Key {
 
     /// The key of `*.<ending>` (RFC 4592 section 2.1.1).
     pub(crate) fn wildcard(ending: &[u8]) -> Option<Self> {
-        let mut key = Self { octets: [0; OCTETS], length: 0, starts: [0; LABELS], labels: 0 };
+        let mut key = Self::root();
         key.push(b"*")?;
         // Only ever looked up as a whole: where its other labels begin doesn't matter.
         let end = key.length + ending.len();

@@ -6,6 +6,8 @@
 //! What isn't kept here, they make when it is asked for.
 
 mod body;
+mod names;
+mod sealed;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,8 @@ use hickory_proto::rr::RecordType;
 
 pub(crate) use body::Addresses;
 use body::Body;
+use names::Names;
+use sealed::Sealed;
 
 use crate::answer::{Answer, Steered};
 use crate::decode::{Query, Question};
@@ -29,24 +33,58 @@ use crate::zone::{End, SiteIndex, Zone, Zones, resolve};
 const USUAL: [RecordType; 3] = [RecordType::A, RecordType::AAAA, RecordType::HTTPS];
 /// A type that stands nowhere: from the range for private use (RFC 6895 section 3.1).
 const NOWHERE: RecordType = RecordType::Unknown(65_280);
+/// A label that stands hardly anywhere. Where it does, names beside it are looked for on demand.
+const NOBODY: &[u8] = b"\x01\x00";
 
 /// All answers that were made ahead, for one set of zones.
 pub(crate) struct Ready {
-    names: HashMap<Box<[u8]>, Named>,
-    /// That there is nothing, by the zone's apex.
-    nothing: HashMap<Box<[u8]>, Arc<Body>>,
+    /// None where they are too many to be numbered: then every answer is made on demand.
+    names: Option<Names>,
+    /// By the names' numbers.
+    named: Vec<Named>,
     /// That the question isn't for us.
     refused: Body,
 }
 
 /// Answers for one name.
-#[derive(Default)]
 struct Named {
-    /// For the types that stand there, and those that are usual. None where the answer is too long
-    /// to be kept.
-    by_type: Vec<(RecordType, Option<Kept>)>,
-    /// For all other types.
-    others: Option<Kept>,
+    kind: Kind,
+    /// With proofs, that there is nothing of most types, no IPv4 and no IPv6 addresses.
+    sealed: [Sealed; 3],
+}
+
+enum Kind {
+    /// A site's addresses and nothing else: almost every name of a large CDN. All that isn't the
+    /// site's own is kept once.
+    Site(u32, Arc<Plain>),
+    Mixed(Box<Mixed>),
+}
+
+/// What sites' names of one zone have in common.
+struct Plain {
+    steered: Steering,
+    /// For all types but addresses.
+    others: Arc<Body>,
+    below: Option<Arc<Body>>,
+}
+
+/// Answers for one name, whatever they are.
+struct Mixed {
+    /// For the types that stand there, and those that are usual.
+    by_type: Vec<Typed>,
+    /// For all other types: that there is nothing.
+    others: Option<Arc<Body>>,
+    /// For all names below it that aren't in the table: that there is none. None where something
+    /// else is said of them, such as what a wildcard says.
+    below: Option<Arc<Body>>,
+}
+
+struct Typed {
+    rtype: RecordType,
+    /// None where the answer is too long to be kept.
+    kept: Option<Kept>,
+    /// The same, with signatures; of addresses, that there are none.
+    sealed: Sealed,
 }
 
 /// An answer.
@@ -56,11 +94,10 @@ enum Kept {
     /// There is nothing of this type at this name.
     Nothing(Arc<Body>),
     /// Addresses of a site's edges.
-    Steered(Box<KeptSteered>),
+    Steered(u32, Box<Steering>),
 }
 
-struct KeptSteered {
-    site: SiteIndex,
+struct Steering {
     signer: Option<Arc<Signer>>,
     /// The aliases on the way.
     aliases: Body,
@@ -93,6 +130,17 @@ pub(crate) struct Sent<'r> {
     pub(crate) code: ResponseCode,
     /// By how many octets the question's name is longer than the one for which it was made.
     shift: u16,
+    /// Where the same is kept with signatures, once it was asked for so.
+    sealed: Option<&'r Sealed>,
+}
+
+/// Makes [`Ready`].
+struct Builder<'z> {
+    zones: &'z Zones,
+    /// That there is nothing, by the zone's apex.
+    nothing: HashMap<&'z [u8], Arc<Body>>,
+    /// By the zone's apex.
+    plain: HashMap<&'z [u8], Arc<Plain>>,
 }
 
 impl Ready {
@@ -105,89 +153,156 @@ impl Ready {
                 ..Answer::default()
             };
             let body = Body::new(&Key::of_wire(apex)?, &answer)?;
-            Some((apex.into(), Arc::new(body.movable()?)))
+            Some((apex, Arc::new(body.movable()?)))
         });
-        let mut ready = Self {
-            names: HashMap::new(),
-            nothing: nothing.collect(),
-            refused: Body::empty(&Answer::not_ours()),
-        };
-        for (_, zone) in zones.iter() {
-            for (name, types) in zone.names() {
-                if let Some(key) = Key::of_wire(name) {
-                    ready.add(zones, &key, types);
-                }
+        let mut builder = Builder { zones, nothing: nothing.collect(), plain: HashMap::new() };
+        // A name may come twice: as a zone's apex, and where its parent delegates it.
+        let mut types: HashMap<&[u8], Vec<RecordType>> = HashMap::new();
+        for (name, more) in zones.iter().flat_map(|(_, zone)| zone.names()) {
+            types.entry(name).or_default().extend(more);
+        }
+        let (mut keys, mut named) = (Vec::new(), Vec::new());
+        for (name, types) in types {
+            if let Some(key) = Key::of_wire(name) {
+                keys.push((name, key.labels()));
+                named.push(builder.named(&key, types));
             }
         }
-        ready
+        let names = Names::new(keys.into_iter());
+        Self { names, named, refused: Body::empty(&Answer::not_ours()) }
     }
 
     /// What stands ready for a question, if anything does.
-    pub(crate) fn find<'r>(&'r self, zones: &Zones, question: &Question) -> Option<Found<'r>> {
+    pub(crate) fn find<'r>(&'r self, question: &Question<'_>) -> Option<Found<'r>> {
         let Question { key, rtype, .. } = question;
-        if let Some(named) = self.names.get(key.whole()) {
-            return named.get(*rtype).map(|kept| kept.found(key));
+        let names = self.names.as_ref()?;
+        if let Some(number) = names.find(key.whole()) {
+            return self.named.get(number)?.get(*rtype, key);
         }
-        let found = resolve(zones, key, *rtype);
-        if !found.aliases.is_empty() {
-            return None;
-        }
-        let (zone, code) = match found.end {
-            End::NoName(zone) => (zone, ResponseCode::NXDomain),
-            End::NoData(zone) => (zone, ResponseCode::NoError),
-            End::NotOurs => {
-                return Some(Found::Whole(Sent::new(&self.refused)));
-            }
-            _ => return None,
-        };
-        let body = self.nothing.get(key.ending(zone.labels()))?;
-        Some(Found::Whole(Sent { code, ..Sent::moved(body, key) }))
+        // All names between an apex and a name are there (RFC 4592 section 2.2.2), so the first of
+        // those above it that is there knows.
+        let above = (0..key.labels().min(names.longest() + 1)).rev();
+        let closest = above.map(|labels| key.ending(labels)).find_map(|name| names.find(name));
+        let Some(number) = closest else { return Some(Found::Whole(Sent::new(&self.refused))) };
+        let body = self.named.get(number)?.below()?;
+        Some(Found::Whole(Sent { code: ResponseCode::NXDomain, ..Sent::moved(body, key) }))
     }
 
-    /// Makes the answers for a name. It may come twice: as a zone's apex, and where its parent
-    /// delegates it.
-    fn add(&mut self, zones: &Zones, key: &Key, types: impl Iterator<Item = RecordType>) {
-        let mut named = self.names.remove(key.whole()).unwrap_or_default();
-        for rtype in types.chain(USUAL) {
-            if !named.by_type.iter().any(|(known, _)| *known == rtype) {
-                named.by_type.push((rtype, self.keep(zones, key, rtype)));
+    /// Keeps the signed answer to a question whose answer stands ready without signatures: until
+    /// this second, in serial arithmetic.
+    pub(crate) fn keep_sealed(&self, question: &Question<'_>, answer: &Answer, until: u32) {
+        let number = self.names.as_ref().and_then(|names| names.find(question.key.whole()));
+        let named = number.and_then(|number| self.named.get(number));
+        let found = named.and_then(|named| named.get(question.rtype, question.key));
+        let sealed = match found {
+            Some(Found::Whole(sent)) => sent.sealed,
+            Some(Found::Steered { no_address, .. }) => no_address.sealed,
+            None => None,
+        };
+        if let Some(sealed) = sealed {
+            sealed.keep(question.key, answer, until);
+        }
+    }
+}
+
+impl<'z> Builder<'z> {
+    /// Makes the answers for a name at which records of these types stand.
+    fn named(&mut self, key: &Key, types: Vec<RecordType>) -> Named {
+        let sealed = Default::default();
+        if types.is_empty()
+            && let Some((site, plain)) = self.plain(key)
+        {
+            return Named { kind: Kind::Site(site, plain), sealed };
+        }
+        let mut by_type: Vec<Typed> = Vec::new();
+        for rtype in types.into_iter().chain(USUAL) {
+            if !by_type.iter().any(|typed| typed.rtype == rtype) {
+                let kept = self.keep(key, rtype);
+                by_type.push(Typed { rtype, kept, sealed: Sealed::default() });
             }
         }
         // Where an alias stands, each type may lead elsewhere.
-        let others = self.keep(zones, key, NOWHERE);
-        named.others = others.filter(|kept| matches!(kept, Kept::Nothing(_)));
-        if named.others.is_some() {
-            named.by_type.retain(|(_, kept)| !matches!(kept, Some(Kept::Nothing(_))));
+        let others = match self.keep(key, NOWHERE) {
+            Some(Kept::Nothing(body)) => Some(body),
+            _ => None,
+        };
+        if others.is_some() {
+            by_type.retain(|typed| !matches!(typed.kept, Some(Kept::Nothing(_))));
         }
-        named.by_type.shrink_to_fit();
-        self.names.insert(key.whole().into(), named);
+        by_type.shrink_to_fit();
+        let below = self.below(key).map(|(_, body)| body);
+        Named { kind: Kind::Mixed(Box::new(Mixed { by_type, others, below })), sealed }
     }
 
-    fn keep(&self, zones: &Zones, key: &Key, rtype: RecordType) -> Option<Kept> {
-        let found = resolve(zones, key, rtype);
-        let name = key.name();
-        let whole = || Body::new(key, &Answer::new(&name, &found, Steered::NoAddress));
+    /// A site's name at which nothing else stands.
+    fn plain(&mut self, key: &Key) -> Option<(u32, Arc<Plain>)> {
+        let End::Steered(site, zone) = resolve(self.zones, key, RecordType::A).end else {
+            return None;
+        };
+        let site = u32::try_from(site).ok()?;
+        let others = self.nothing(key, zone)?;
+        // What is below a site's name is as rare as it is usual that nothing is.
+        let below = self.below(key).filter(|(of, _)| std::ptr::eq(*of, zone));
+        let (_, below) = below?;
+        let make = || {
+            let (_, steered) = self.steered(key, RecordType::A)?;
+            Some(Arc::new(Plain { steered, others, below: Some(below) }))
+        };
+        let apex = self.zones.iter().find(|(_, other)| std::ptr::eq(*other, zone))?.0;
+        if let Some(plain) = self.plain.get(apex) {
+            return Some((site, Arc::clone(plain)));
+        }
+        let plain = make()?;
+        self.plain.insert(apex, Arc::clone(&plain));
+        Some((site, plain))
+    }
+
+    fn keep(&self, key: &Key, rtype: RecordType) -> Option<Kept> {
+        let found = resolve(self.zones, key, rtype);
         match &found.end {
-            End::Steered(site, zone) => {
-                let mut answer = Answer { authoritative: true, ..Answer::default() };
-                answer.aliases(&name, &found);
-                let aliases = Body::new(key, &answer)?;
-                Some(Kept::Steered(Box::new(KeptSteered {
-                    site: *site,
-                    signer: zone.signer.clone().filter(|_| found.aliases.is_empty()),
-                    owner: aliases.last_data(key)?,
-                    no_address: match found.aliases.is_empty() {
-                        true => self.nothing(key, zone)?,
-                        false => Arc::new(whole()?),
-                    },
-                    aliases,
-                })))
+            End::Steered(..) => {
+                let (site, steered) = self.steered(key, rtype)?;
+                Some(Kept::Steered(site, Box::new(steered)))
             }
             End::NoData(zone) if found.aliases.is_empty() => {
                 self.nothing(key, zone).map(Kept::Nothing)
             }
-            _ => whole().map(Kept::Whole),
+            _ => {
+                let answer = Answer::new(&key.name(), &found, Steered::NoAddress);
+                Body::new(key, &answer).map(Kept::Whole)
+            }
         }
+    }
+
+    /// A question that ends at a site.
+    fn steered(&self, key: &Key, rtype: RecordType) -> Option<(u32, Steering)> {
+        let (name, found) = (key.name(), resolve(self.zones, key, rtype));
+        let End::Steered(site, zone) = found.end else { return None };
+        let mut answer = Answer { authoritative: true, ..Answer::default() };
+        answer.aliases(&name, &found);
+        let aliases = Body::new(key, &answer)?;
+        let steering = Steering {
+            signer: zone.signer.clone().filter(|_| found.aliases.is_empty()),
+            owner: aliases.last_data(key)?,
+            no_address: match found.aliases.is_empty() {
+                true => self.nothing(key, zone)?,
+                false => {
+                    let answer = Answer::new(&name, &found, Steered::NoAddress);
+                    Arc::new(Body::new(key, &answer)?)
+                }
+            },
+            aliases,
+        };
+        Some((site.try_into().ok()?, steering))
+    }
+
+    /// What is said of names below this one that nobody has, where that is that they aren't there.
+    fn below(&self, key: &Key) -> Option<(&'z Zone, Arc<Body>)> {
+        let nobody = Key::of_wire(&[NOBODY, key.whole()].concat())?;
+        let found = resolve(self.zones, &nobody, NOWHERE);
+        let End::NoName(zone) = found.end else { return None };
+        let body = self.nothing(key, zone)?;
+        found.aliases.is_empty().then_some((zone, body))
     }
 
     fn nothing(&self, key: &Key, zone: &Zone) -> Option<Arc<Body>> {
@@ -196,29 +311,62 @@ impl Ready {
 }
 
 impl Named {
-    fn get(&self, rtype: RecordType) -> Option<&Kept> {
-        let listed = self.by_type.iter().find(|(known, _)| *known == rtype);
-        match (listed, rtype) {
-            (Some((_, kept)), _) => kept.as_ref(),
+    /// The answer for a type.
+    fn get(&self, rtype: RecordType, key: &Key) -> Option<Found<'_>> {
+        let [nothing, no_v4, no_v6] = &self.sealed;
+        match (&self.kind, rtype) {
+            (Kind::Site(site, plain), RecordType::A) => {
+                Some(plain.steered.found(*site, key, no_v4))
+            }
+            (Kind::Site(site, plain), RecordType::AAAA) => {
+                Some(plain.steered.found(*site, key, no_v6))
+            }
             // Of all types together, or the parent zone's business.
-            (None, RecordType::ANY | RecordType::DS) => None,
-            (None, _) => self.others.as_ref(),
+            (Kind::Site(..), RecordType::ANY | RecordType::DS) => None,
+            (Kind::Site(_, plain), _) => Some(whole(&plain.others, key, nothing)),
+            (Kind::Mixed(mixed), _) => mixed.get(rtype, key, nothing),
+        }
+    }
+
+    fn below(&self) -> Option<&Body> {
+        match &self.kind {
+            Kind::Site(_, plain) => plain.below.as_deref(),
+            Kind::Mixed(mixed) => mixed.below.as_deref(),
         }
     }
 }
 
-impl Kept {
-    fn found(&self, key: &Key) -> Found<'_> {
-        match self {
-            Self::Whole(body) => Found::Whole(Sent::new(body)),
-            Self::Nothing(body) => Found::Whole(Sent::moved(body, key)),
-            Self::Steered(steered) => Found::Steered {
-                site: steered.site,
-                signer: steered.signer.as_deref(),
-                aliases: Sent::new(&steered.aliases),
-                owner: steered.owner,
-                no_address: Sent::moved(&steered.no_address, key),
-            },
+impl Mixed {
+    fn get<'r>(&'r self, rtype: RecordType, key: &Key, nothing: &'r Sealed) -> Option<Found<'r>> {
+        let Some(typed) = self.by_type.iter().find(|typed| typed.rtype == rtype) else {
+            let others = self.others.as_deref()?;
+            // Of all types together, or the parent zone's business.
+            let rare = matches!(rtype, RecordType::ANY | RecordType::DS);
+            return (!rare).then(|| whole(others, key, nothing));
+        };
+        Some(match typed.kept.as_ref()? {
+            Kept::Whole(body) => {
+                Found::Whole(Sent { sealed: Some(&typed.sealed), ..Sent::new(body) })
+            }
+            Kept::Nothing(body) => whole(body, key, &typed.sealed),
+            Kept::Steered(site, steered) => steered.found(*site, key, &typed.sealed),
+        })
+    }
+}
+
+/// That there is nothing.
+fn whole<'r>(body: &'r Body, key: &Key, sealed: &'r Sealed) -> Found<'r> {
+    Found::Whole(Sent { sealed: Some(sealed), ..Sent::moved(body, key) })
+}
+
+impl Steering {
+    fn found<'r>(&'r self, site: u32, key: &Key, sealed: &'r Sealed) -> Found<'r> {
+        Found::Steered {
+            site: site as usize,
+            signer: self.signer.as_deref(),
+            aliases: Sent::new(&self.aliases),
+            owner: self.owner,
+            no_address: Sent { sealed: Some(sealed), ..Sent::moved(&self.no_address, key) },
         }
     }
 }
@@ -235,8 +383,19 @@ impl<'r> Sent<'r> {
         self.body.write(query, (self.code, self.shift), addresses, (scope, limit), out)
     }
 
+    /// Writes it with its signatures, unless there are none that are good at this second, or it
+    /// would be longer than the limit; whether it did.
+    pub(crate) fn write_sealed(
+        &self,
+        query: &Query<'_>,
+        (now, limit): (u32, usize),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.sealed.is_some_and(|sealed| sealed.write(query, (now, limit), out))
+    }
+
     fn new(body: &'r Body) -> Self {
-        Self { body, code: body.code(), shift: 0 }
+        Self { body, code: body.code(), shift: 0, sealed: None }
     }
 
     fn moved(body: &'r Body, key: &Key) -> Self {

@@ -1,8 +1,14 @@
-//! Sockets: UDP on threads of its own, one a core and address, and TCP on the runtime.
+//! Sockets: UDP on threads of its own, one a core and address, and connections on the runtime.
 
 mod batch;
+mod https;
+mod limits;
+mod stream;
 mod tcp;
 mod udp;
+
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket};
@@ -10,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
 
+use kingcdn_config::DnsTls;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -17,17 +24,24 @@ use tokio::task::JoinSet;
 
 use crate::journey::Journey;
 use crate::record::Metrics;
+use crate::tls::Tls;
+use limits::Limits;
+use tcp::Spoken;
 
 /// Octets of queries that the kernel keeps for each of our sockets while we are busy.
 const UDP_BACKLOG_BYTES: usize = 4 << 20;
 /// Connections that the kernel keeps for us.
 const TCP_BACKLOG: i32 = 256;
+/// The longest query on a connection. Nobody makes us keep what no query needs.
+const QUERY_BYTES: usize = 16 << 10;
 /// How often a port that is free for UDP is looked for that is free for TCP too.
 const PORT_ATTEMPTS: usize = 16;
 
 /// The sockets of one listen address, on one port.
 pub(crate) struct Bound {
     pub(crate) address: SocketAddr,
+    /// On connections.
+    spoken: Spoken,
     /// One for each thread: the kernel spreads clients over them.
     udp: Vec<UdpSocket>,
     tcp: StdTcpListener,
@@ -78,7 +92,7 @@ pub(crate) fn bind(
         while udp_sockets.len() < threads {
             udp_sockets.push(udp(address, true)?);
         }
-        return Ok(Bound { address, udp: udp_sockets, tcp });
+        return Ok(Bound { address, spoken: Spoken::Plain, udp: udp_sockets, tcp });
     }
     for _ in 1..PORT_ATTEMPTS {
         match bind_once(address, threads) {
@@ -100,6 +114,11 @@ fn bind_once(wanted: SocketAddr, threads: usize) -> io::Result<Bound> {
         address = socket.local_addr()?;
         sockets.push(socket);
     }
+    let tcp = listener(address)?;
+    Ok(Bound { address, spoken: Spoken::Plain, udp: sockets, tcp })
+}
+
+fn listener(address: SocketAddr) -> io::Result<StdTcpListener> {
     let tcp = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of a predecessor may still be closing.
     tcp.set_reuse_address(true)?;
@@ -107,7 +126,25 @@ fn bind_once(wanted: SocketAddr, threads: usize) -> io::Result<Bound> {
     tcp.set_nonblocking(true)?;
     tcp.bind(&address.into())?;
     tcp.listen(TCP_BACKLOG)?;
-    Ok(Bound { address, udp: sockets, tcp: tcp.into() })
+    Ok(tcp.into())
+}
+
+/// Opens the sockets of encrypted addresses, where a predecessor left none.
+pub(crate) fn bind_encrypted(
+    files: &DnsTls,
+    tls: &Tls,
+    inherited: &mut Inherited,
+) -> Result<Vec<Bound>, (SocketAddr, io::Error)> {
+    let dns = files.listen.iter().map(|address| (*address, Spoken::Tls(Arc::clone(&tls.dns))));
+    let https = files.https.iter().map(|at| (*at, Spoken::Https(Arc::clone(&tls.https))));
+    let bind = |(address, spoken): (SocketAddr, Spoken)| {
+        let (_none, left) = inherited.take(address);
+        let bound = left
+            .map_or_else(|| listener(address), Ok)
+            .and_then(|tcp| Ok(Bound { address: tcp.local_addr()?, spoken, udp: Vec::new(), tcp }));
+        bound.map_err(|error| (address, error))
+    };
+    dns.chain(https).map(bind).collect()
 }
 
 fn udp(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
@@ -138,8 +175,7 @@ pub(crate) fn serve(
     stop: &watch::Receiver<bool>,
 ) -> io::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    let limits = journey.world.load().protocol.limits.clone();
-    let limits = tcp::Limits::new(limits, Arc::clone(metrics));
+    let (plain, encrypted) = limits(journey, metrics);
     for bound in sockets {
         for socket in bound.udp {
             let (ends, ended) = oneshot::channel::<()>();
@@ -155,7 +191,23 @@ pub(crate) fn serve(
             });
         }
         let listener = TcpListener::from_std(bound.tcp)?;
-        tasks.spawn(tcp::serve(listener, journey.clone(), limits.clone(), stop.clone()));
+        let limits = match bound.spoken {
+            Spoken::Plain => plain.clone(),
+            Spoken::Tls(_) | Spoken::Https(_) => encrypted.clone(),
+        };
+        tasks.spawn(tcp::serve(listener, bound.spoken, journey.clone(), limits, stop.clone()));
     }
     Ok(tasks)
+}
+
+/// What bounds plain connections, and what bounds encrypted ones: a flood of these leaves those
+/// their places, on which whoever gets a truncated answer depends.
+fn limits(journey: &Journey, metrics: &Arc<Metrics>) -> (Limits, Limits) {
+    let world = journey.world.load();
+    let limits = &world.protocol.limits;
+    let plain = (limits.tcp_connections, limits.tcp_per_client);
+    let encrypted = world.dns.tls.as_ref();
+    let (bounds, idle) = encrypted
+        .map_or((plain, limits.tcp_idle), |tls| ((tls.connections, tls.per_client), tls.idle));
+    (Limits::new(plain, limits.tcp_idle, metrics), Limits::new(bounds, idle, metrics))
 }

@@ -1,11 +1,14 @@
 //! What is counted: handles resolved before, and added to once a batch.
 
+mod encrypted;
 mod tally;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+pub(crate) use encrypted::{Encrypted, Handshake, OpenConnection};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use prometheus::core::Collector;
@@ -44,7 +47,7 @@ const CODES: [(ResponseCode, &str); 9] = [
     (ResponseCode::BADCOOKIE, "BADCOOKIE"),
     (ResponseCode::NotAuth, "NOTAUTH"),
 ];
-const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+const TRANSPORTS: [&str; 4] = ["udp", "tcp", "tls", "https"];
 /// Seconds: an answer takes microseconds, and milliseconds in trouble.
 const LATENCIES: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1];
 
@@ -53,6 +56,22 @@ const LATENCIES: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e
 pub(crate) enum Transport {
     Udp,
     Tcp,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+    /// DNS over HTTPS (RFC 8484).
+    Https,
+}
+
+impl Transport {
+    /// Whether messages follow each other on a connection, each with its length in front.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
+
+    /// Whether nobody on the way can read what is said.
+    pub(crate) fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https)
+    }
 }
 
 /// What placed a client, or that nothing mattered.
@@ -126,6 +145,9 @@ pub(crate) struct Metrics {
     notices: [IntCounter; 2],
     unsigned: IntCounter,
     late: IntGauge,
+    pub(crate) encrypted: Encrypted,
+    /// How many have begun to count.
+    tallies: AtomicU32,
 }
 
 impl Metrics {
@@ -240,12 +262,14 @@ impl Metrics {
                 "Sets of records that were signed while a query waited, since the start",
             )?,
             notices: ["heard", "failed"].map(|result| notices.with_label_values(&[result])),
+            encrypted: Encrypted::new(registry)?,
+            tallies: AtomicU32::new(0),
         }))
     }
 
     /// Counts of one thread, to be added to these.
     pub(crate) fn tally(&self) -> Tally {
-        Tally::new(self.seconds.local())
+        Tally::new(self.seconds.local(), self.tallies.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Counts answered queries.
@@ -270,11 +294,6 @@ impl Metrics {
             };
             counter.get_or_init(resolve).inc_by(count);
         }
-    }
-
-    /// Counts a connection that may not stay.
-    pub(crate) fn refused_connection(&self) {
-        self.refused_connections.inc();
     }
 
     /// Counts what became of a request for a zone.
@@ -377,21 +396,6 @@ impl Metrics {
         self.map_ranges.set(size(ranges));
         self.map_bytes.set(size(bytes));
         self.map_seconds.set(took.as_secs_f64());
-    }
-
-    /// Counts a TCP connection for as long as the guard lives.
-    pub(crate) fn connection(self: &Arc<Self>) -> OpenConnection {
-        self.connections.inc();
-        OpenConnection(Arc::clone(self))
-    }
-}
-
-/// An open TCP connection, counted.
-pub(crate) struct OpenConnection(Arc<Metrics>);
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.connections.dec();
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
     });
     let dns = Dns {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        tls: None,
         admin: "127.0.0.1:0".parse().unwrap(),
         ttl: Duration::from_secs(30),
         ttl_min: Duration::from_secs(10),
@@ -25,6 +26,8 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
         geoip: Geoip::None,
         health: HealthPolicy {
             check: HealthCheck::None,
+            port: None,
+            http: HttpCheck::default(),
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             down_after: 3,
@@ -34,6 +37,7 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
         nameservers: vec![NameServer {
             name: Label::parse("ns1").unwrap(),
             addresses: vec!["127.0.0.1".parse().unwrap()],
+            admin: None,
         }],
         networks: vec![
             network("10.1.0.0/16", &["frankfurt"]),
@@ -122,4 +126,74 @@ pub(crate) fn site(name: &str, hosts: &[&str]) -> Site {
             host: None,
         },
     }
+}
+
+/// A certificate for `ns1.kingcdn.test` and 127.0.0.1, valid in these years, with its key in files of
+/// this name.
+pub(crate) fn certificate(folder: &Path, name: &str, (from, until): (i32, i32)) -> DnsTls {
+    use std::os::unix::fs::PermissionsExt as _;
+    let names = ["ns1.kingcdn.test", "127.0.0.1"].map(ToOwned::to_owned);
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.not_before = rcgen::date_time_ymd(from, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let [certificate, key] = ["pem", "key"].map(|end| folder.join(format!("{name}.{end}")));
+    std::fs::write(&certificate, params.self_signed(&pair).unwrap().pem()).unwrap();
+    std::fs::write(&key, pair.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let any = vec!["127.0.0.1:0".parse().unwrap()];
+    DnsTls {
+        listen: any.clone(),
+        https: any,
+        certificate,
+        key,
+        connections: 64,
+        per_client: 16,
+        idle: Duration::from_secs(30),
+    }
+}
+
+/// A log that is kept: each event as its level, message and fields.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Log {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+struct Line(String, String);
+
+impl tracing::field::Visit for Line {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        match field.name() {
+            "message" => self.0 += &format!(" {value:?}"),
+            name => self.1 += &format!(" {name}={value:?}"),
+        }
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn new_span(&self, _span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &tracing::span::Id, _values: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &tracing::span::Id, _follows: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string(), String::new());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0 + &line.1);
+    }
+
+    fn enter(&self, _span: &tracing::span::Id) {}
+
+    fn exit(&self, _span: &tracing::span::Id) {}
 }

@@ -144,7 +144,8 @@ struct Wanted {
 impl Wanted {
     fn read(packet: &[u8], question: &[u8]) -> Option<Self> {
         let mut reader = Reader(question);
-        let zone = Key::read(&mut reader)?;
+        let mut zone = Key::root();
+        zone.read(&mut reader)?;
         let incremental = reader.u16()? == u16::from(RecordType::IXFR);
         let serial = incremental.then(|| serial(packet.get(HEADER + question.len()..)?)).flatten();
         Some(Self { zone, incremental, serial })

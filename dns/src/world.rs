@@ -11,7 +11,7 @@ use prometheus::IntCounter;
 
 use crate::chaos;
 use crate::geo::Origin;
-use crate::health::{self, Monitor};
+use crate::health::{self, Monitor, Prober};
 use crate::locate;
 use crate::ready::Ready;
 use crate::record::Metrics;
@@ -40,16 +40,16 @@ pub(crate) struct World {
     edges: Box<[Box<str>]>,
     /// Where each edge is.
     places: Box<[Point]>,
-    sites: Box<[Site]>,
+    sites: Box<[Box<str>]>,
+    /// By site. Apart from all else of sites, so that those of many stay in the processor's caches.
+    policies: Box<[Policy]>,
+    /// Counters of answers by site and edge. Most sites of a large CDN never see most edges, so
+    /// nothing is made before it is needed.
+    answers: Box<[OnceLock<Counters>]>,
 }
 
-struct Site {
-    name: Box<str>,
-    policy: Policy,
-    /// Counters of its answers by edge. Most sites of a large CDN never see most edges, so nothing
-    /// is made before it is needed.
-    answers: OnceLock<Box<[OnceLock<IntCounter>]>>,
-}
+/// By edge.
+type Counters = Box<[OnceLock<IntCounter>]>;
 
 /// How DNS answers for a site.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(crate) struct Policy {
     pub(crate) answers: usize,
     pub(crate) all_down: steering::AllDown,
     /// Where clients are led while every edge is down, instead of failing.
-    pub(crate) fallback: Option<Name>,
+    pub(crate) fallback: Option<Box<Name>>,
 }
 
 /// The parts of a configuration that a name server needs.
@@ -112,18 +112,14 @@ impl World {
         let started = Stopwatch::start();
         let groups = Arc::new(health::groups(parts.config));
         let ((zones, secondaries), (map, origin)) = parts.read(&groups)?;
+        let prober = Prober::new(parts.config, parts.dns).map_err(|error| vec![error])?;
         metrics.world(zones.len(), map.ranges(), map.bytes(), started.elapsed());
         metrics.locations(origin.issued());
         let config = parts.config;
         let edges: Box<[Box<str>]> = config.edges.iter().map(|e| e.name.as_str().into()).collect();
-        let site = |site: &kingcdn_config::Site| Site {
-            name: site.name.as_str().into(),
-            policy: Policy::of(site, parts.dns),
-            answers: OnceLock::new(),
-        };
-        let sites = config.sites.iter().map(site).collect();
         let before = before.map(|world| &*world.monitor);
-        let monitor = Monitor::new(config, parts.dns, groups, clock, Arc::clone(metrics), before);
+        let with = (groups, prober);
+        let monitor = Monitor::new(config, parts.dns, with, clock, Arc::clone(metrics), before);
         Ok(Self {
             ready: Ready::new(&zones),
             zones,
@@ -137,23 +133,25 @@ impl World {
             protocol: parts.dns.protocol.clone(),
             edges,
             places: config.edges.iter().map(|edge| locate::point(edge.location)).collect(),
-            sites,
+            sites: config.sites.iter().map(|site| site.name.as_str().into()).collect(),
+            policies: config.sites.iter().map(|site| Policy::of(site, parts.dns)).collect(),
+            answers: config.sites.iter().map(|_| OnceLock::new()).collect(),
         })
     }
 
     /// How DNS answers for a site.
     pub(crate) fn policy(&self, site: SiteIndex) -> Option<&Policy> {
-        self.sites.get(site).map(|site| &site.policy)
+        self.policies.get(site)
     }
 
     /// A site's name.
     pub(crate) fn site(&self, site: SiteIndex) -> &str {
-        self.sites.get(site).map_or("", |site| &site.name)
+        self.sites.get(site).map_or("", |name| name)
     }
 
     /// Every site's name.
     pub(crate) fn sites(&self) -> impl Iterator<Item = &str> {
-        self.sites.iter().map(|site| &*site.name)
+        self.sites.iter().map(|name| &**name)
     }
 
     /// An edge's name.
@@ -174,10 +172,11 @@ impl World {
 
     /// Counts answers of a site that name an edge.
     pub(crate) fn count(&self, site: SiteIndex, edge: EdgeIndex, count: u64, metrics: &Metrics) {
-        let Some(site) = self.sites.get(site) else { return };
+        let Some(counters) = self.answers.get(site) else { return };
         let none = || self.edges.iter().map(|_| OnceLock::new()).collect();
-        if let Some(counter) = site.answers.get_or_init(none).get(usize::from(edge)) {
-            counter.get_or_init(|| metrics.answers(&site.name, self.edge(edge))).inc_by(count);
+        if let Some(counter) = counters.get_or_init(none).get(usize::from(edge)) {
+            let resolve = || metrics.answers(self.site(site), self.edge(edge));
+            counter.get_or_init(resolve).inc_by(count);
         }
     }
 }
@@ -190,7 +189,8 @@ impl Policy {
             }
             (Some(SiteAllDown::Fail), _) | (None, AllDown::Fail) => (steering::AllDown::Fail, None),
             (Some(SiteAllDown::Alias(name)), _) => {
-                (steering::AllDown::Fail, Name::from_ascii(format!("{name}.")).ok())
+                let name = Name::from_ascii(format!("{name}."));
+                (steering::AllDown::Fail, name.ok().map(Box::new))
             }
         };
         Self {

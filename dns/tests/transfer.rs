@@ -5,15 +5,17 @@
 mod common;
 
 use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use common::{Server, run};
+use common::{Server, free, query, run, testing};
 use kingcdn_config::clock::Stopwatch;
 use kingcdn_config::{Config, DomainName, Label, Secondary, Zone};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -56,6 +58,7 @@ async fn server(keys: &Path, hosts: usize, addresses: Vec<SocketAddr>) -> Server
         dns.zones.push(Zone { name: DomainName::parse("static.test").unwrap(), file });
         let name = Label::parse("backup").unwrap();
         dns.secondaries.push(Secondary { name, addresses, key });
+        dns.tls = Some(testing::certificate(keys, "ns1", (2025, 2035)));
     };
     common::server(change).await
 }
@@ -116,13 +119,73 @@ async fn dig_gets_whole_zones_with_the_key() {
     }
 }
 
-/// An address that nobody has for UDP nor TCP, outside of where the system takes ports from.
-fn free() -> SocketAddr {
-    let begin = std::process::id() % 9000;
-    let ports = (begin..9000).chain(0..begin).map(|port| 20_000 + u16::try_from(port).unwrap());
-    let addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    let is_free = |at: &SocketAddr| UdpSocket::bind(at).is_ok() && TcpListener::bind(at).is_ok();
-    addresses.into_iter().find(is_free).expect("a free port")
+/// A signed request for the zone with its length, as dig sends it.
+async fn request(keys: &Path) -> Vec<u8> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let key = keys.join("backup.key").display().to_string();
+    let dig = tokio::spawn(async move {
+        run("dig", address, &format!("-k {key} +tries=1 static.test AXFR")).await
+    });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = vec![0; 2];
+    stream.read_exact(&mut request).await.unwrap();
+    let length = u16::from_be_bytes([request[0], request[1]]);
+    request.resize(2 + usize::from(length), 0);
+    stream.read_exact(&mut request[2..]).await.unwrap();
+    drop((stream, listener));
+    dig.await.unwrap();
+    request
+}
+
+/// The next message on a connection.
+async fn next(stream: &mut TcpStream) -> Vec<u8> {
+    let mut message = vec![0; stream.read_u16().await.unwrap().into()];
+    stream.read_exact(&mut message).await.unwrap();
+    message
+}
+
+/// RFC 7766 section 6.2.1.1: what takes long holds nothing up that is asked behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_zone_on_its_way_holds_nobody_up() {
+    let keys = tempfile::tempdir().unwrap();
+    let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = server(keys.path(), 20_000, vec![deaf.local_addr().unwrap()]).await;
+    let zone = request(keys.path()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let ask = |id| {
+        let packet = query(id, "host7.static.test");
+        [&u16::try_from(packet.len()).unwrap().to_be_bytes()[..], &packet].concat()
+    };
+    // Two zones, of which one waits for the other, with questions between and behind them.
+    let both = [&zone[..], &ask(1), &ask(2), &zone, &ask(3)].concat();
+    stream.write_all(&both).await.unwrap();
+    let (mut zones, mut messages, mut answered) = (0, 0, Vec::new());
+    while answered.len() < 3 {
+        let message = next(&mut stream).await;
+        if message[..2] == zone[2..4] {
+            messages += 1;
+            // The first of a zone repeats the question.
+            zones += u32::from(message[5]);
+        } else {
+            assert_eq!(message[message.len() - 4..], [10, 0, 0, 7]);
+            answered.push((message[1], zones, messages));
+        }
+    }
+    let [(1, 0..=1, first), (2, 0..=1, second), (3, 1..=2, third)] = answered[..] else {
+        panic!("{answered:?}")
+    };
+    assert!(first < 5 && second < 5 && third > 15, "{answered:?}");
+    stream.write_all(&ask(4)).await.unwrap();
+    while next(&mut stream).await[..2] != [0, 4] {}
+    drop(stream);
+
+    // Over TLS as well.
+    let key = keys.path().join("backup.key").display().to_string();
+    let tls = server.dns.encrypted_addresses()[0];
+    let arguments = format!("+tls -k {key} static.test AXFR");
+    let whole = run("dig", tls, &arguments).await;
+    assert!(whole.contains("host19999.static.test."), "{whole}");
 }
 
 /// An NSD that ends with the test.

@@ -133,6 +133,19 @@ async fn an_answer_comes_from_where_it_was_asked_for() {
             assert!(socket.recv(&mut [0; 512]).unwrap() > 40, "{to:?}");
         }
     }
+    // Also where one batch of packets went to several addresses.
+    let sockets = ["127.0.0.77", "127.0.0.78", "127.0.0.79"].map(|to| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.connect((to, v4)).unwrap();
+        socket
+    });
+    for id in 0..80_u16 {
+        sockets.iter().for_each(|socket| assert!(socket.send(&query(id, NAME)).unwrap() > 0));
+    }
+    for socket in &sockets {
+        (0..80).for_each(|_| assert!(socket.recv(&mut [0; 512]).unwrap() > 40));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,7 @@ use kingcdn_config::clock::Timestamp;
 use kingcdn_edge::caching::{
     ClientControl, Held, Policy, Request, Response, Terms, Times, decide, judge, select,
 };
+use kingcdn_edge::heads::Scan;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -90,5 +91,15 @@ fn judging(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, fresh_hits, judging);
+/// What every request costs beneath hyper.
+fn following(criterion: &mut Criterion) {
+    let lines = BROWSER.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
+    let text = format!("GET /film/segment-1.m4s HTTP/1.1\r\n{lines}\r\n");
+    let mut scan = Scan::new(12 << 10);
+    criterion.bench_function("follow a request's head", |bencher| {
+        bencher.iter(|| scan.read(black_box(text.as_bytes())));
+    });
+}
+
+criterion_group!(benches, fresh_hits, judging, following);
 criterion_main!(benches);

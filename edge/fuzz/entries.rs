@@ -14,6 +14,7 @@ use kingcdn_edge::caching::{
     CDN_CACHE_CONTROL, ClientControl, Held, Policy, Request, Response, Terms, Times, Trouble, date,
     decide, judge, stale_on_error,
 };
+use kingcdn_edge::heads::Scan;
 
 /// Tue, 14 Nov 2023 22:13:20 GMT
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -23,6 +24,11 @@ const ANSWER: [(HeaderName, &str); 2] =
 /// What lies on a disk, each as whatever it says to be.
 pub(crate) fn disk(data: &[u8]) {
     kingcdn_store::disk::fuzz::decode(data);
+}
+
+/// What lies on a disk of an object.
+pub(crate) fn record(data: &[u8]) {
+    kingcdn_edge::fuzz_record(data);
 }
 
 /// The first line is what a client says, the others are what the origin does.
@@ -72,6 +78,20 @@ pub(crate) fn vary(data: &[u8]) {
     let (Some(of_one), Some(of_other)) = (of_one, of_other) else { return };
     assert!(of_one.serves(get(&one)) && of_other.serves(get(&other)));
     assert_eq!(of_one.serves(get(&other)), of_other.serves(get(&one)), "it goes both ways");
+}
+
+/// A client's connection, from its first byte on: however it is cut, the same is found in it.
+pub(crate) fn heads(data: &[u8]) {
+    let whole = Scan::new(256).read(data);
+    let mut scan = Scan::new(256);
+    let bytes = data.chunks(1).fold(None, |found, byte| found.or(scan.read(byte)));
+    assert_eq!(whole, bytes, "byte by byte");
+    let middle = data.len() / 2;
+    let mut scan = Scan::new(256);
+    let halves = scan.read(&data[..middle]).or_else(|| scan.read(&data[middle..]));
+    assert_eq!(whole, halves);
+    let line_feeds = data.iter().filter(|&&byte| byte == b'\n').count() as u64;
+    assert!(whole.is_none_or(|(head, _)| head <= line_feeds + 1));
 }
 
 /// Range, If-Range and the length of what is held.

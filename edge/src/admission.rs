@@ -6,6 +6,8 @@
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
+use crate::heads::Flaw;
+
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Refusal {
@@ -19,6 +21,14 @@ pub(crate) enum Refusal {
     HostMismatch,
     /// More than one Content-Length.
     SeveralLengths,
+    /// Content-Length beside Transfer-Encoding.
+    LengthAndCoding,
+    /// A line that ends without a carriage return.
+    BareLineFeed,
+    /// The request line is longer than three quarters of what a head may be.
+    TargetTooLong,
+    /// The body has a coding that isn't understood.
+    UnknownCoding,
     /// HTTP/1.0 knows no transfer codings.
     ChunkedInOldVersion,
     /// CONNECT: this is no tunnel.
@@ -41,12 +51,16 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// All of them, for the metric.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::MissingHost,
         Self::SeveralHosts,
         Self::BadHost,
         Self::HostMismatch,
         Self::SeveralLengths,
+        Self::LengthAndCoding,
+        Self::BareLineFeed,
+        Self::TargetTooLong,
+        Self::UnknownCoding,
         Self::ChunkedInOldVersion,
         Self::Connect,
         Self::Trace,
@@ -69,6 +83,21 @@ impl Refusal {
             Self::SeveralLengths => {
                 (BAD, "several-lengths", "The request's body has several lengths.\n")
             }
+            Self::LengthAndCoding => {
+                (BAD, "length-and-coding", "The request's body has a length and a coding.\n")
+            }
+            Self::BareLineFeed => {
+                (BAD, "bare-line-feed", "A line of the request ends with a line feed alone.\n")
+            }
+            Self::TargetTooLong => {
+                (StatusCode::URI_TOO_LONG, "target-too-long", "The request's target is too long.\n")
+            }
+            // RFC 9112 section 6.1
+            Self::UnknownCoding => (
+                StatusCode::NOT_IMPLEMENTED,
+                "unknown-coding",
+                "No transfer coding but chunked is understood.\n",
+            ),
             Self::ChunkedInOldVersion => {
                 (BAD, "chunked-in-old-version", "HTTP/1.0 has no chunked bodies.\n")
             }
@@ -107,7 +136,27 @@ impl Refusal {
     /// Whether the connection can't be used after it: what follows on it may be part of this
     /// request's body, or the start of the next.
     pub(crate) const fn ends_connection(self) -> bool {
-        matches!(self, Self::SeveralLengths | Self::ChunkedInOldVersion | Self::Connect)
+        matches!(
+            self,
+            Self::SeveralLengths
+                | Self::LengthAndCoding
+                | Self::BareLineFeed
+                | Self::TargetTooLong
+                | Self::UnknownCoding
+                | Self::ChunkedInOldVersion
+                | Self::Connect
+        )
+    }
+}
+
+impl From<Flaw> for Refusal {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::LengthAndCoding => Self::LengthAndCoding,
+            Flaw::SeveralLengths => Self::SeveralLengths,
+            Flaw::BareLineFeed => Self::BareLineFeed,
+            Flaw::TargetTooLong => Self::TargetTooLong,
+        }
     }
 }
 
@@ -149,18 +198,21 @@ pub(crate) fn host(
     }
 }
 
-/// RFC 9112 sections 6.3 and 11.2: what could be read in two ways is refused. Content-Length beside
-/// Transfer-Encoding doesn't get this far: hyper drops it, goes by the chunks and closes the
-/// connection afterwards, as section 6.1 permits; what is sent on is framed anew.
+/// RFC 9112 sections 6.3 and 11.2: what could be read in two ways is refused. What hyper hides of it
+/// is found in [`crate::heads`].
 fn framing(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
-    let chunked = headers.contains_key(TRANSFER_ENCODING);
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.next();
     if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(Refusal::SeveralLengths);
     }
-    if chunked && version < Version::HTTP_11 {
+    let Some(coding) = coding else { return Ok(()) };
+    if version < Version::HTTP_11 {
         return Err(Refusal::ChunkedInOldVersion);
     }
-    Ok(())
+    // hyper takes any list that ends so, and removes the last coding alone.
+    let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if chunked && codings.next().is_none() { Ok(()) } else { Err(Refusal::UnknownCoding) }
 }
 
 /// The host's name without port and final dot. Upper case stays.

@@ -3,6 +3,7 @@
 use http::{HeaderValue, StatusCode};
 
 use crate::caching::Forward;
+use crate::decimal::Decimal;
 
 /// What the cache did, as the access log and the metrics' label `cache` say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,11 +65,14 @@ pub(crate) struct CacheStatus {
 }
 
 impl CacheStatus {
-    /// The field's value, as said by `node`.
-    pub(crate) fn to_header_value(self, node: &str) -> HeaderValue {
+    /// The field's value, as said by `node`; with the site and target of a key, if it is to be said.
+    pub(crate) fn to_header_value(self, node: &str, key: Option<(&str, &str)>) -> HeaderValue {
         let mut text = String::with_capacity(64);
         text.push_str(node);
         self.write_parameters(&mut text);
+        if let Some((site, target)) = key {
+            push_key(&mut text, site, target);
+        }
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("kingcdn"))
     }
 
@@ -97,27 +101,32 @@ impl CacheStatus {
     }
 }
 
+/// As a String (RFC 9651 section 3.3.3); what can't be one isn't said.
+fn push_key(text: &mut String, site: &str, target: &str) {
+    if !target.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return;
+    }
+    push(text, "; key=\"", site);
+    text.push(' ');
+    for character in target.chars() {
+        if matches!(character, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(character);
+    }
+    text.push('"');
+}
+
 fn push(text: &mut String, name: &str, value: &str) {
     text.push_str(name);
     text.push_str(value);
 }
 
-/// In decimal. Every hit says a number: this takes a third of the time of the formatter's way.
 fn push_number(text: &mut String, number: i64) {
     if number < 0 {
         text.push('-');
     }
-    let (mut left, mut digits) = (number.unsigned_abs(), [0_u8; 20]);
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = (left % 10) as u8;
-        left /= 10;
-        if left == 0 {
-            break;
-        }
-    }
-    text.extend(digits[first..].iter().map(|digit| char::from(b'0' + digit)));
+    text.push_str(Decimal::new(number.unsigned_abs()).as_str());
 }
 
 #[cfg(test)]
@@ -147,7 +156,19 @@ mod tests {
             (stale, "seoul; fwd=stale; ttl=-3; detail=origin-unreachable"),
             (own, "seoul; detail=x"),
         ] {
-            assert_eq!(status.to_header_value("seoul"), expected);
+            assert_eq!(status.to_header_value("seoul", None), expected);
+        }
+    }
+
+    #[test]
+    fn a_key_is_said_as_a_string() {
+        let hit = CacheStatus { ttl: Some(1), ..CacheStatus::default() };
+        for (target, expected) in [
+            ("/a?b=1", "seoul; hit; ttl=1; key=\"site /a?b=1\""),
+            ("/\"\\", "seoul; hit; ttl=1; key=\"site /\\\"\\\\\""),
+            ("/\u{e9}", "seoul; hit; ttl=1"),
+        ] {
+            assert_eq!(hit.to_header_value("seoul", Some(("site", target))), expected);
         }
     }
 
@@ -155,7 +176,7 @@ mod tests {
     fn any_number_of_seconds_is_said() {
         for ttl in [0, 7, -7, 10, 86_400, -31_536_000, i64::MAX, i64::MIN] {
             let status = CacheStatus { ttl: Some(ttl), ..CacheStatus::default() };
-            assert_eq!(status.to_header_value("a"), format!("a; hit; ttl={ttl}"));
+            assert_eq!(status.to_header_value("a", None), format!("a; hit; ttl={ttl}"));
         }
     }
 

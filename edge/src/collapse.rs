@@ -47,15 +47,26 @@ struct UnderWay {
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
     pub(crate) key: &'a Key,
-    /// The slice that it begins at, where it isn't for all of the object.
-    pub(crate) place: Option<u64>,
+    /// Where it is for a part of the object.
+    pub(crate) place: Option<Place>,
+    /// Which variant, where it is known what answers vary by.
+    pub(crate) variant: Option<u64>,
     /// The site's name, and path and query of the key.
     pub(crate) site: &'a str,
     pub(crate) target: &'a str,
 }
 
-/// What is fetched: all of an object, or what begins at some slice of it.
-type Flight = (Key, Option<u64>);
+/// What requests for a part have in common that one fetch serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// They begin in this slice.
+    Slice(u64),
+    /// They are for so many bytes at the end, wherever that is.
+    Last(u64),
+}
+
+/// What is fetched: all of an object, or a part, of one of its variants.
+type Flight = (Key, Option<Place>, Option<u64>);
 
 /// What a request that needs the origin does.
 pub(crate) enum Join {
@@ -101,7 +112,7 @@ impl Collapse {
             return Join::Alone;
         }
         let mut fills = self.fills.lock();
-        let flight = (*wish.key, wish.place);
+        let flight = (*wish.key, wish.place, wish.variant);
         if let Some(UnderWay { fill, standing }) = fills.get(&flight)
             && ledger.verdict(standing) == Verdict::Live
         {
@@ -139,7 +150,7 @@ impl Collapse {
 
     /// From now on nobody follows the fills of `key`'s object that are under way: they began before a write.
     pub(crate) fn part_from(&self, key: &Key) {
-        self.fills.lock().retain(|(other, _), _| other.object != key.object);
+        self.fills.lock().retain(|(other, ..), _| other.object != key.object);
     }
 
     /// Remembers that an answer of `key` could not be shared; briefly where that is `soon_over`.
@@ -198,8 +209,8 @@ mod tests {
 
     use super::*;
 
-    fn join(collapse: &Collapse, key: &Key, place: Option<u64>, now: Timestamp) -> Join {
-        let wish = Wish { key, place, site: "s", target: "/" };
+    fn join(collapse: &Collapse, key: &Key, place: Option<Place>, now: Timestamp) -> Join {
+        let wish = Wish { key, place, variant: None, site: "s", target: "/" };
         static LEDGER: LazyLock<Ledger> = LazyLock::new(Ledger::in_memory);
         collapse.join(wish, &LEDGER, now)
     }
@@ -214,7 +225,10 @@ mod tests {
         };
         assert!(Arc::ptr_eq(lead.fill(), &fill));
         assert!(matches!(join(&collapse, &Key::new("s", "/other"), None, now), Join::Lead(_)));
-        assert!(matches!(join(&collapse, &key, Some(16), now), Join::Lead(_)), "a part is apart");
+        assert!(matches!(join(&collapse, &key, Some(Place::Slice(9)), now), Join::Lead(_)));
+        let last = join(&collapse, &key, Some(Place::Last(9)), now);
+        assert!(matches!(last, Join::Lead(_)), "a part is apart");
+        drop(last);
         drop(lead);
         assert!(matches!(join(&collapse, &key, None, now), Join::Lead(_)));
         assert!(collapse.fills.lock().is_empty());

@@ -16,6 +16,7 @@ use crate::caching::conditional::{self, Outcome};
 use crate::caching::range::{self, Selection};
 use crate::caching::{Request, Terms};
 use crate::content::{Content, Order, Piece};
+use crate::decimal::Decimal;
 use crate::fill::{Head, Reader};
 use crate::store::{Body, Object};
 
@@ -71,7 +72,7 @@ fn with_headers(
 ) -> Response<Content> {
     let length = object.body.complete_bytes();
     let shape = shape(request, object.status, Some(&object.terms), Some(length), now);
-    headers.insert(AGE, HeaderValue::from(age.as_secs()));
+    headers.insert(AGE, seconds(age));
     match shape {
         Shape::Whole => answer(object.status, headers, portion(object, 0..length)),
         Shape::Part(part) => {
@@ -96,9 +97,12 @@ pub(crate) fn is_held(request: Request<'_>, object: &Object, now: Timestamp) -> 
     }
 }
 
-/// A part of a stored body.
+/// A part of a stored body. What isn't held ends the connection, by being missing.
 fn portion(object: &Object, part: Range<u64>) -> Content {
-    pieces(object, [Piece::Range(part)].into())
+    match &object.body {
+        Body::Sliced(_) => pieces(object, [Piece::Range(part)].into()),
+        body => Content::Bytes(body.find(&part).unwrap_or_default()),
+    }
 }
 
 /// Pieces of a stored body and texts between them. What isn't held ends the connection, by being
@@ -131,7 +135,7 @@ pub(crate) fn arriving(
     let shape = shape(request, head.status, terms, head.length, now);
     let mut headers = if own { head.headers.clone() } else { head.shared.clone() };
     if let Some(terms) = terms {
-        headers.insert(AGE, HeaderValue::from(terms.age(now).as_secs()));
+        headers.insert(AGE, seconds(terms.age(now)));
     }
     let length = head.length.unwrap_or(0);
     match shape {
@@ -202,7 +206,9 @@ fn without_content(
     match shape {
         Shape::NotModified => {
             // What describes the content that isn't sent (RFC 9110 section 15.4.5).
-            for name in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
+            for name in
+                [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE]
+            {
                 headers.remove(name);
             }
             answer(StatusCode::NOT_MODIFIED, headers, Content::Empty)
@@ -222,6 +228,11 @@ fn without_content(
             answer(status, headers, Content::Empty)
         }
     }
+}
+
+fn seconds(age: Duration) -> HeaderValue {
+    let text = Decimal::new(age.as_secs());
+    HeaderValue::from_str(text.as_str()).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
 fn describe_part(headers: &mut HeaderMap, part: &Range<u64>, length: u64) {

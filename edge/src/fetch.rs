@@ -5,6 +5,7 @@
 
 mod gap;
 mod intake;
+mod rest;
 mod room;
 mod run;
 
@@ -16,12 +17,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use kingcdn_config::clock::Timestamp;
 
-pub(crate) use self::gap::Supply;
+pub(crate) use self::gap::{Passing, Supply};
 pub(crate) use self::room::{FETCH_BYTES, PASS_BYTES, room};
-use crate::budget::Reservation;
+pub(crate) use self::run::RunRoom;
+use crate::budget::{Need, Reservation};
 use crate::caching::conditional::{validation_fields, validation_of_variants};
 use crate::caching::{self, Terms, Times, Unstorable, update};
-use crate::collapse::Lead;
+use crate::collapse::{Lead, Place};
 use crate::fill::{Fill, Outcome};
 use crate::interim;
 use crate::key::Key;
@@ -74,8 +76,10 @@ pub(crate) struct Fetch {
     pub(crate) upstream: HeaderMap,
     /// The one range that is wanted of it; nothing for all of it.
     pub(crate) range: Option<HeaderValue>,
-    /// The slice that the range begins with, where it is one of whole slices.
-    pub(crate) place: Option<u64>,
+    /// Where the range is, where others may want the same.
+    pub(crate) place: Option<Place>,
+    /// Which variant it is for, where it is known what answers vary by.
+    pub(crate) variant: Option<u64>,
     /// What is held of this key and may be what the origin would answer.
     pub(crate) held: Vec<Arc<Object>>,
     /// Where messages before the answer go, for the client that caused the fetch.
@@ -121,12 +125,14 @@ fn spawn(node: &Arc<Node>, fetch: Fetch, fill: Arc<Fill>, lead: Option<Lead>) {
     let began = lead.as_ref().map_or_else(|| node.store.ledger().moment(), Lead::began);
     let pull = Pull { node: Arc::clone(node), fetch, fill, lead, memory, began };
     node.metrics.fills.inc();
-    node.runtime.spawn(pull.run());
+    // On this client's thread, where its connection to the origin lives: most clients of a fetch are
+    // the one that caused it.
+    tokio::spawn(pull.run());
 }
 
 impl Pull {
     async fn run(mut self) {
-        match room(&self.node, FETCH_BYTES).await {
+        match room(&self.node, FETCH_BYTES, Need::Answer).await {
             Ok(memory) => self.memory = memory,
             Err(error) => return self.fill.announce(Outcome::Failed(error)),
         }

@@ -25,12 +25,15 @@ use crate::answer::{
     Answer, arriving, confirmed, failed, from_store, health, only_if_cached, options, passed_on,
     refuse, stale_instead, uncounted,
 };
+use crate::budget::Need;
 use crate::cache_status::Cache;
 use crate::caching::{self, ClientControl, Decision, Forward, Held, Terms, Trouble, invalidation};
+use crate::collapse::Place;
 use crate::deliver;
 use crate::fetch;
 use crate::fill::{Head, Outcome, Reader};
 use crate::forward::{self, LastHop};
+use crate::heads::Flaw;
 use crate::interim;
 use crate::key::Key;
 use crate::node::Node;
@@ -55,6 +58,8 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     /// How it gets messages before the answer.
     pub(crate) interims: interim::Client,
+    /// What is wrong with the request's head, as it came.
+    pub(crate) flaw: Option<Flaw>,
 }
 
 /// A request that was admitted: whose it is and what it asks for.
@@ -78,6 +83,8 @@ enum NotForUs {
     DecideAgain,
     /// The next one won't be either: fetch alone.
     FetchAlone,
+    /// It is another variant: wait for this one.
+    OtherVariant(u64),
     /// It is another part than the one that was asked for: pass.
     Pass,
 }
@@ -86,6 +93,9 @@ enum NotForUs {
 /// no task of their own, and the room for all that may happen to the others is made when it does.
 pub(crate) fn serve(node: Arc<Node>, client: Client, request: Request<Incoming>) -> Serving {
     let started = Stopwatch::start();
+    if let Some(flaw) = client.flaw {
+        return Serving::at_once(&node, refuse(&node, flaw.into()));
+    }
     if request.uri().path() == HEALTH_PATH {
         let response = uncounted(health(&node));
         return Serving::at_once(&node, response);
@@ -179,7 +189,7 @@ impl Visit {
     /// Decides, and decides again after each wait that brought nothing for this request.
     async fn through_cache(&self, parts: &Parts, mut seen: Option<Seen>) -> Answer {
         let request = caching::Request { method: &parts.method, headers: &parts.headers };
-        let mut alone = false;
+        let (mut alone, mut told) = (false, None);
         for round in 1.. {
             let seen = seen.take().unwrap_or_else(|| self.look(request));
             let Seen { now, held, lacking, from_disk } = self.look_on_disk(request, seen).await;
@@ -210,17 +220,19 @@ impl Visit {
             let mut fetch = self.fetch(parts, held.candidates(), wanted);
             let (sender, interims) = interim::channel(parts.version).unzip();
             fetch.interims = sender;
-            let in_slices = fetch.place.is_some();
+            fetch.variant = fetch.variant.or(told);
+            let place = fetch.place;
             let alone_now = alone || round >= ROUNDS_MAX;
             let held = held.object();
             let seen = if lacking { Before::Part } else { Before::Object(held.as_ref()) };
             let (reader, own) = self.join(request, fetch, (alone_now, seen), now);
             let Some(reader) = reader else { continue };
             let outcome = self.client.interims.meanwhile(interims, reader.outcome()).await;
-            match self.follow(request, held, why, (reader, outcome), (own, in_slices)) {
+            match self.follow(request, held, why, (reader, outcome), (own, place)) {
                 Ok(answer) => return answer,
                 Err(NotForUs::DecideAgain) => {}
                 Err(NotForUs::FetchAlone) => alone = true,
+                Err(NotForUs::OtherVariant(variant)) => told = Some(variant),
                 Err(NotForUs::Pass) => return self.pass(parts, RequestBody::Empty, why).await,
             }
         }
@@ -248,7 +260,7 @@ impl Visit {
         held: Option<Arc<Object>>,
         why: Forward,
         (reader, outcome): (Reader, Outcome),
-        (own, in_slices): (bool, bool),
+        (own, place): (bool, Option<Place>),
     ) -> Result<Answer, NotForUs> {
         let now = self.node.clock.now();
         let head = match outcome {
@@ -263,25 +275,31 @@ impl Visit {
             Outcome::Validated(_) => return Err(NotForUs::DecideAgain),
             Outcome::Sliced(object, head) => {
                 if !own && !is_shareable(&object.terms, request, now) {
-                    return Err(NotForUs::FetchAlone);
+                    return Err(not_for_us(&object.terms, request));
                 }
                 let response = deliver::arriving_in_slices(request, &head, &object, own, now);
                 return Ok(arriving(response, &head, why, own, now));
             }
             Outcome::Answer(head) => head,
         };
-        if in_slices && head.status == StatusCode::PARTIAL_CONTENT {
+        // A part that is read as it comes is the one that was asked for, or nobody's.
+        let is_part = head.status == StatusCode::PARTIAL_CONTENT;
+        if is_part && matches!(place, Some(Place::Slice(_))) {
             return Err(NotForUs::Pass);
         }
+        let same_part = matches!(place, Some(Place::Last(_)));
         let trouble = Trouble::Status(head.status);
         if let Some(stale) = self.bridge(request, held, trouble, "origin-error", now) {
             return Ok(stale);
         }
-        if !own && !may_share(&head, request, now) {
+        if !own && !((same_part || !is_part) && may_share(&head, request, now)) {
             // A 304 was about another client's copy: that says nothing of what is shared.
             return Err(match head.status {
                 StatusCode::NOT_MODIFIED => NotForUs::DecideAgain,
-                _ => NotForUs::FetchAlone,
+                _ => head
+                    .terms
+                    .as_ref()
+                    .map_or(NotForUs::FetchAlone, |terms| not_for_us(terms, request)),
             });
         }
         let response = deliver::arriving(request, &head, reader, own, now);
@@ -304,14 +322,15 @@ impl Visit {
     /// Refreshes what was just served stale. Nobody waits for it.
     fn refresh_behind(&self, parts: &Parts, held: Vec<Arc<Object>>, now: Timestamp) {
         let ledger = self.node.store.ledger();
-        if let Some(lead) = self.node.collapse.lead_refresh(self.wish(None), ledger, now) {
+        let wish = self.wish(None, asked::variant(parts, &held));
+        if let Some(lead) = self.node.collapse.lead_refresh(wish, ledger, now) {
             fetch::start(&self.node, lead, self.fetch(parts, held, Wanted::Whole));
         }
     }
 
     /// Sends a request past the cache, both bodies streaming.
     async fn pass(&self, parts: &Parts, body: RequestBody, why: Forward) -> Answer {
-        let memory = match fetch::room(&self.node, fetch::PASS_BYTES).await {
+        let memory = match fetch::room(&self.node, fetch::PASS_BYTES, Need::Stream).await {
             Ok(memory) => memory,
             Err(error) => return failed(error, why),
         };
@@ -361,7 +380,8 @@ impl Visit {
     fn finish(&self, parts: &Parts, mut answer: Answer, started: Stopwatch) -> Response<Recorded> {
         sliced::open(&self.node, &mut answer, |etag| self.supply(parts, etag));
         let Answer { mut response, cache, status } = answer;
-        let said = status.to_header_value(&self.node.identifier);
+        let key = self.site.shows_key.then(|| (&*self.site.name, self.object.as_str()));
+        let said = status.to_header_value(&self.node.identifier, key);
         if let Some(why) = status.fwd {
             self.node.metrics.forward(why);
         }
@@ -369,7 +389,7 @@ impl Visit {
         response.headers_mut().append(VIA, self.node.via.clone());
         let reason = status.detail.or(status.fwd.map(Forward::as_str)).unwrap_or("fresh");
         let asked = (&parts.method, &parts.uri);
-        let record = Record::new(&self.node.metrics, Arc::clone(&self.site), cache, started)
+        let record = Record::new(Arc::clone(&self.node), Arc::clone(&self.site), cache, started)
             .with_line(self.client.address, asked, response.status(), reason)
             .with_span(self.trace.as_ref().and_then(|trace| {
                 trace.request(&self.site.name, asked, (response.status(), cache, reason))
@@ -380,8 +400,16 @@ impl Visit {
 
 /// Whether a request may have the answer to another one's fetch.
 fn may_share(head: &Head, request: caching::Request<'_>, now: Timestamp) -> bool {
-    head.status != StatusCode::PARTIAL_CONTENT
-        && head.terms.as_ref().is_ok_and(|terms| is_shareable(terms, request, now))
+    head.terms.as_ref().is_ok_and(|terms| is_shareable(terms, request, now))
+}
+
+/// What a request does whose answer this isn't: one that varies is another one's, who has it in
+/// common with others.
+fn not_for_us(terms: &Terms, request: caching::Request<'_>) -> NotForUs {
+    match terms.variant_of(request) {
+        Some(variant) if !terms.serves(request) => NotForUs::OtherVariant(variant),
+        _ => NotForUs::FetchAlone,
+    }
 }
 
 fn is_shareable(terms: &Terms, request: caching::Request<'_>, now: Timestamp) -> bool {

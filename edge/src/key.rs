@@ -6,12 +6,16 @@
 //! differently, so nobody can choose by it what others get.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use http::header::COOKIE;
 use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, HeaderName};
 use kingcdn_config::{CookieName, QueryKey, SiteKey};
+
+use crate::hash::Seeded;
 
 /// Site and target of an object, and the fields and cookies that a site adds, as digests.
 ///
@@ -47,16 +51,20 @@ pub(crate) struct KeyRules {
 impl Key {
     /// The key of `target` on `site` without any field or cookie.
     pub(crate) fn new(site: &str, target: &str) -> Self {
+        Self { object: Recent::key(site, target), inputs: Inputs([0; 32]) }
+    }
+}
+
+impl ObjectKey {
+    fn new(site: &str, target: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(site.as_bytes());
         // A site's name is a label, it holds no NUL: no two pairs run together.
         hasher.update(&[0]);
         hasher.update(target.as_bytes());
-        Self { object: ObjectKey(*hasher.finalize().as_bytes()), inputs: Inputs([0; 32]) }
+        Self(*hasher.finalize().as_bytes())
     }
-}
 
-impl ObjectKey {
     /// The digest.
     pub(crate) fn digest(&self) -> &[u8; 32] {
         &self.0
@@ -206,6 +214,59 @@ impl fmt::Debug for Key {
             write!(f, "{byte:02x}")?;
         }
         Ok(())
+    }
+}
+
+/// Digests that this thread has worked out lately: most requests are for what was just asked for,
+/// and to compare a target with another costs a tenth of digesting it.
+struct Recent {
+    hasher: Seeded,
+    slots: Box<[Slot]>,
+}
+
+/// One of them, in place of the one before.
+#[derive(Clone)]
+struct Slot {
+    site: String,
+    target: String,
+    key: ObjectKey,
+}
+
+impl Recent {
+    const SLOTS: usize = 1024;
+    /// Longer targets are digested each time.
+    const TARGET_BYTES_MAX: usize = 256;
+
+    fn key(site: &str, target: &str) -> ObjectKey {
+        thread_local! {
+            static RECENT: RefCell<Recent> = RefCell::new(Recent::new());
+        }
+        if target.len() > Self::TARGET_BYTES_MAX {
+            return ObjectKey::new(site, target);
+        }
+        // Not there while the thread ends.
+        let key = RECENT.try_with(|recent| recent.borrow_mut().get(site, target));
+        key.unwrap_or_else(|_| ObjectKey::new(site, target))
+    }
+
+    fn new() -> Self {
+        let none = Slot { site: String::new(), target: String::new(), key: ObjectKey::new("", "") };
+        Self { hasher: Seeded::new(), slots: vec![none; Self::SLOTS].into() }
+    }
+
+    fn get(&mut self, site: &str, target: &str) -> ObjectKey {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(target.as_bytes());
+        #[allow(clippy::cast_possible_truncation)] // It is well mixed.
+        let slot = &mut self.slots[hasher.finish() as usize % Self::SLOTS];
+        if slot.target != target || slot.site != site {
+            for (held, new) in [(&mut slot.target, target), (&mut slot.site, site)] {
+                held.clear();
+                held.push_str(new);
+            }
+            slot.key = ObjectKey::new(site, target);
+        }
+        slot.key
     }
 }
 

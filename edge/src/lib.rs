@@ -10,6 +10,7 @@
 //! `interim`. What switches to another protocol leaves the road at `upgrade`.
 
 mod accept;
+pub mod access;
 mod admission;
 mod answer;
 mod arrivals;
@@ -18,14 +19,19 @@ mod cache_status;
 pub mod caching;
 mod collapse;
 mod content;
+mod decimal;
 mod deliver;
 mod disk_metrics;
 mod fetch;
 mod fill;
 mod forward;
+mod hash;
+#[doc(hidden)]
+pub mod heads;
 mod interim;
 mod journey;
 mod key;
+mod lane;
 mod metrics;
 mod node;
 pub mod purge;
@@ -45,9 +51,8 @@ mod wanted;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kingcdn_config::Config;
@@ -56,7 +61,9 @@ use kingcdn_config::status::EdgeStatus;
 use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
+use crate::access::AccessLog;
 use crate::disk_metrics::DiskMetrics;
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -80,6 +87,15 @@ pub struct Edge {
     listeners: Mutex<Vec<TcpListener>>,
     /// Empty once somebody waits for them.
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What an edge has of the process that it is in.
+#[derive(Default)]
+pub struct Surroundings {
+    /// A predecessor's listeners.
+    pub listeners: Vec<TcpListener>,
+    /// Where a line goes for each request that was answered.
+    pub access_log: Option<AccessLog>,
 }
 
 /// Why an edge doesn't start.
@@ -107,9 +123,16 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
+/// Reads `data` as what is on disk of an object. For fuzzers: panics where the reader does.
+#[doc(hidden)]
+pub fn fuzz_record(data: &[u8]) {
+    store::fuzz_record(data);
+}
+
 impl Edge {
-    /// Starts the edge `name` of `config`; it serves when this returns. Fetches from origins run
-    /// on the runtime that this is called on, clients are served by threads of their own.
+    /// Starts the edge `name` of `config`; it serves when this returns. Clients are served, and
+    /// their fetches made, by threads of their own; all else runs on the runtime that this is called
+    /// on.
     ///
     /// # Errors
     /// An unknown name, an address that is in use, no threads.
@@ -119,37 +142,41 @@ impl Edge {
         clock: Clock,
         registry: &Registry,
     ) -> Result<Self, StartError> {
-        Self::start_on(Vec::new(), config, name, clock, registry).await
+        Self::start_on(Surroundings::default(), config, name, clock, registry).await
     }
 
-    /// The same, with a predecessor's listeners where they are at the configuration's addresses.
+    /// The same, with an access log, and with a predecessor's listeners where they are at the
+    /// configuration's addresses.
     ///
     /// # Errors
     /// An unknown name, an address that is in use, no threads.
     #[allow(clippy::unused_async)] // Called on a runtime, and says so.
     pub async fn start_on(
-        listeners: Vec<TcpListener>,
+        surroundings: Surroundings,
         config: Arc<Config>,
         name: &str,
         clock: Clock,
         registry: &Registry,
     ) -> Result<Self, StartError> {
         let edge = config.edge(name).ok_or_else(|| StartError::NoSuchEdge(name.to_owned()))?;
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let Surroundings { listeners, access_log } = surroundings;
+        let threads = lane::threads();
         let (listeners, addresses) = accept::bind(&edge.listen, threads, listeners)?;
         let again = listeners.iter().flatten().map(TcpListener::try_clone);
         let again = again.collect::<io::Result<_>>().map(Mutex::new)?;
         let metrics = Metrics::new(registry)?;
         registry.register(Box::new(sealed::SealedMetrics::new()?))?;
-        let node = Node::new(&config, edge, clock, Handle::current(), metrics)?;
+        let node = Node::new(&config, edge, clock, Handle::current(), metrics, access_log)?;
         let node = Arc::new(node);
         registry.register(Box::new(DiskMetrics::new(&node)?))?;
         let (stop, stopped) = watch::channel(false);
+        let connections = TaskTracker::new();
         let threads = listeners
             .into_iter()
             .enumerate()
             .map(|(number, listeners)| {
-                accept::spawn(Arc::clone(&node), number, listeners, stopped.clone())
+                let (node, connections) = (Arc::clone(&node), connections.clone());
+                accept::spawn(node, number, listeners, connections, stopped.clone())
             })
             .collect::<Result<Vec<_>, _>>()?;
         let observer = Observer::start(Arc::clone(&node), stopped);
@@ -183,7 +210,13 @@ impl Edge {
     /// It is done, but may not survive a restart.
     pub fn purge(&self, scope: Scope<'_>, mode: Mode) -> Result<(), JournalError> {
         tracing::info!(?scope, ?mode, "purge");
-        self.node.store.ledger().purge(scope, mode)
+        let metrics = &self.node.metrics.purges;
+        metrics.purge(&scope, mode);
+        let kept = self.node.store.ledger().purge(scope, mode);
+        if kept.is_err() {
+            metrics.journal_errors.inc();
+        }
+        kept
     }
 
     /// What it does and keeps.
@@ -196,7 +229,7 @@ impl Edge {
     #[doc(hidden)]
     pub fn at_hand(&self, request: &http::request::Parts) -> Option<http::StatusCode> {
         let address = std::net::IpAddr::from([127, 0, 0, 1]);
-        let client = journey::Client { address, interims: interim::Client::default() };
+        let client = journey::Client { address, interims: interim::Client::default(), flaw: None };
         Some(journey::at_hand(&self.node, client, request)?.status())
     }
 

@@ -12,6 +12,7 @@ use crate::arrivals::SliceMetrics;
 use crate::cache_status::Cache;
 use crate::caching::{Forward, NoStale, Unstorable};
 use crate::fetch::NotStored;
+use crate::purge::{Mode, Scope};
 use crate::upgrade::End;
 use crate::upstream::{OriginMetrics, OriginsMetrics};
 
@@ -33,6 +34,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: IntGauge,
     /// Connections refused because too many were open.
     pub(crate) connections_refused: IntCounter,
+    pub(crate) connections_shed: IntCounter,
     /// Connections that ended in an error of the client's making, by reason.
     pub(crate) connection_errors: IntCounterVec,
     /// Fetches under way.
@@ -45,6 +47,8 @@ pub(crate) struct Metrics {
     pub(crate) content_bytes: IntGauge,
     /// What is counted of large objects.
     pub(crate) slices: SliceMetrics,
+    /// What is counted of purges.
+    pub(crate) purges: PurgeMetrics,
     /// Bytes held, by tier.
     pub(crate) cache_bytes: IntGaugeVec,
     /// Bytes that may be held, by tier.
@@ -87,6 +91,33 @@ impl TunnelMetrics {
     /// Counts one that has ended.
     pub(crate) fn end(&self, how: End) {
         self.ended.with_label_values(&[how.as_str()]).inc();
+    }
+}
+
+/// The metrics of purges.
+pub(crate) struct PurgeMetrics {
+    all: IntCounterVec,
+    /// Purges that may not survive a restart, and journals that couldn't be read.
+    pub(crate) journal_errors: IntCounter,
+}
+
+impl PurgeMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let all = counters(registry, "purges_total", "Purges.", &["scope", "mode"])?;
+        for (scope, mode) in Scope::LABELS.iter().flat_map(|it| Mode::ALL.map(|mode| (it, mode))) {
+            all.with_label_values(&[*scope, mode.as_str()]);
+        }
+        let journal_errors = counter(
+            registry,
+            "purge_journal_errors_total",
+            "Purges that may not survive a restart, and journals that couldn't be read.",
+        )?;
+        Ok(Self { all, journal_errors })
+    }
+
+    /// Counts one.
+    pub(crate) fn purge(&self, scope: &Scope<'_>, mode: Mode) {
+        self.all.with_label_values(&[scope.label(), mode.as_str()]).inc();
     }
 }
 
@@ -140,6 +171,11 @@ impl Metrics {
                 "connections_refused_total",
                 "Connections refused because too many were open.",
             )?,
+            connections_shed: counter(
+                registry,
+                "connections_shed_total",
+                "Connections refused for want of memory.",
+            )?,
             spans_lost: counter(
                 registry,
                 "spans_lost_total",
@@ -156,9 +192,10 @@ impl Metrics {
             content_bytes: gauge(
                 registry,
                 "content_bytes",
-                "Memory that content takes: stored, on its way in, or still being read.",
+                "Memory that is counted: content, stored, on its way in or still read; connections; indexes.",
             )?,
             slices: SliceMetrics::new(registry)?,
+            purges: PurgeMetrics::new(registry)?,
             cache_bytes: gauges(registry, "cache_bytes", "Bytes held, overhead included.")?,
             cache_capacity_bytes: gauges(registry, "cache_capacity_bytes", "Bytes at most.")?,
             cache_objects: gauges(registry, "cache_objects", "Keys held.")?,

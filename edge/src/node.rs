@@ -1,6 +1,5 @@
 //! What all requests of an edge share.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,10 +8,11 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use kingcdn_config::clock::Clock;
 use kingcdn_config::{Config, Edge, Limits};
-use kingcdn_store::disk::DiskOptions;
+use kingcdn_store::disk::Beside;
 use tokio::runtime::Handle;
 
 use crate::StartError;
+use crate::access::AccessLog;
 use crate::arrivals::Arrivals;
 use crate::budget::Budget;
 use crate::collapse::Collapse;
@@ -24,11 +24,12 @@ use crate::trace::Tracer;
 use crate::upgrade::Tunnels;
 use crate::upstream::Outbound;
 
-/// The share of the memory that content may take: stored, on its way in, or still being read. The
-/// rest is for connections and the program itself.
-const CONTENT_SHARE: f64 = 0.875;
-/// The share of that which the store fills up.
-const STORE_SHARE: f64 = 0.75;
+/// What the program itself takes, and a share of all that is lost to the allocator; no more than a
+/// quarter where there is little.
+const PROGRAM_BYTES: u64 = 16 << 20;
+const LOST_PART: u64 = 32;
+/// The share of the rest which the store fills up, as long as nobody else needs it.
+const STORE_SHARE: f64 = 0.72;
 /// What is on its way in needs so much, however little memory there is.
 const UNDER_WAY_MIN_BYTES: u64 = 2 << 20;
 
@@ -41,7 +42,7 @@ pub(crate) struct Node {
     /// Our member of `Via`.
     pub(crate) via: HeaderValue,
     pub(crate) clock: Clock,
-    /// Fetches and connections to origins run here, whatever thread asks for them.
+    /// What belongs to no client's thread runs here.
     pub(crate) runtime: Handle,
     pub(crate) store: Store,
     pub(crate) collapse: Collapse,
@@ -53,6 +54,8 @@ pub(crate) struct Node {
     /// Connections that have switched to another protocol.
     pub(crate) tunnels: Tunnels,
     pub(crate) metrics: Arc<Metrics>,
+    /// None where nobody writes one.
+    pub(crate) access_log: Option<AccessLog>,
     /// None where no request is traced.
     pub(crate) tracer: Option<Arc<Tracer>>,
     draining: AtomicBool,
@@ -67,6 +70,7 @@ impl Node {
         clock: Clock,
         runtime: Handle,
         metrics: Metrics,
+        access_log: Option<AccessLog>,
     ) -> Result<Self, StartError> {
         let name = edge.name.as_str().to_owned();
         let via = HeaderValue::try_from(format!("1.1 {name}"))
@@ -78,31 +82,27 @@ impl Node {
         } else {
             format!("\"{name}\"")
         };
-        let content = (edge.cache.memory_bytes as f64 * CONTENT_SHARE) as u64;
-        let content = content.max(UNDER_WAY_MIN_BYTES);
-        let under_way = ((content as f64 * (1.0 - STORE_SHARE)) as u64).max(UNDER_WAY_MIN_BYTES);
-        let for_store = content - under_way;
-        let budget = Budget::new(content, for_store);
+        let (total, for_store) = shares(edge.cache.memory_bytes);
+        let budget = Budget::new(total, for_store);
         let metrics = Arc::new(metrics);
-        let outbound = Outbound::new(clock.clone(), runtime.clone());
+        let outbound = Outbound::new(clock.clone(), runtime.clone(), budget.clone());
         let tracer = config.telemetry.as_ref().map(|telemetry| {
             Tracer::start(telemetry, &name, &clock, &outbound, metrics.spans_lost.clone())
         });
         let outbound = outbound.traced(tracer.clone());
         let sites = Sites::new(config, &metrics, &outbound, None);
         metrics.cache_capacity_bytes.with_label_values(&["memory"]).set(for_store.cast_signed());
-        let disk = |disk: &kingcdn_config::Disk| DiskOptions {
-            path: disk.path.clone(),
-            size_bytes: disk.size_bytes,
-        };
-        let disks = edge.cache.disk.iter().map(disk).collect();
+        let disks = edge.cache.disk.as_slice();
+        let ledger = disks.first().map_or_else(Ledger::in_memory, |it| Ledger::in_folder(&it.path));
+        let ledger = Arc::new(ledger);
+        let beside = journal_keeper(&ledger, &metrics);
         Ok(Self {
             name,
             identifier,
             via,
             clock,
             runtime,
-            store: Store::new(for_store, edge.cache.eviction, disks, budget, ledger(edge)),
+            store: Store::new(for_store, edge.cache.eviction, disks, beside, budget, ledger),
             collapse: Collapse::new(),
             arrivals: Arrivals::default(),
             outbound,
@@ -110,6 +110,7 @@ impl Node {
             limits: ArcSwap::from_pointee(edge.limits.clone()),
             tunnels: Tunnels::new(&metrics),
             metrics,
+            access_log,
             tracer,
             draining: AtomicBool::new(false),
             farewell_ms: AtomicU64::new(0),
@@ -149,20 +150,22 @@ impl Node {
     }
 }
 
-/// The file below the disk tier's folder that purges are written to.
-const JOURNAL: &str = "purges";
+/// Gives the journal of purges to the ledger as long as its folder is ours. Where it can't be had,
+/// it is as if all of what is stored there had been purged.
+fn journal_keeper(ledger: &Arc<Ledger>, metrics: &Arc<Metrics>) -> Beside {
+    let (ledger, metrics) = (Arc::clone(ledger), Arc::clone(metrics));
+    Beside(Arc::new(move |folder, is_ours| {
+        if let Err(error) = ledger.folder(folder, is_ours) {
+            metrics.purges.journal_errors.inc();
+            tracing::error!(%error, "purges won't survive a restart");
+        }
+    }))
+}
 
-/// What has been purged. It outlives this process where what is stored does; where it can't, it is
-/// as if all of that had been purged.
-fn ledger(edge: &Edge) -> Ledger {
-    let Some(disk) = &edge.cache.disk else {
-        return Ledger::in_memory();
-    };
-    let opened = fs::create_dir_all(&disk.path)
-        .map_err(|error| error.to_string())
-        .and_then(|()| Ledger::open(&disk.path.join(JOURNAL)).map_err(|error| error.to_string()));
-    opened.unwrap_or_else(|error| {
-        tracing::error!(%error, "purges won't survive a restart");
-        Ledger::in_memory()
-    })
+/// Of an edge's memory: what is counted, and how much of that the store fills up.
+fn shares(memory_bytes: u64) -> (u64, u64) {
+    let program = (PROGRAM_BYTES + memory_bytes / LOST_PART).min(memory_bytes / 4);
+    let counted = (memory_bytes - program).max(UNDER_WAY_MIN_BYTES);
+    let under_way = ((counted as f64 * (1.0 - STORE_SHARE)) as u64).max(UNDER_WAY_MIN_BYTES);
+    (counted, counted - under_way)
 }

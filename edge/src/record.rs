@@ -10,19 +10,18 @@ use http::{Method, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use kingcdn_config::clock::Stopwatch;
 
+use crate::access;
 use crate::cache_status::Cache;
 use crate::content::{Content, EndedEarly};
-use crate::metrics::Metrics;
+use crate::node::Node;
+use crate::site::Site;
 use crate::trace::Traced;
-
-/// Target of the access log's events.
-const ACCESS: &str = "kingcdn::access";
 
 /// What happened to one request. Counted and logged when it is dropped: when the answer has been
 /// handed over, or can't be any more.
 pub(crate) struct Record {
-    metrics: Arc<Metrics>,
-    site: Arc<crate::site::Site>,
+    node: Arc<Node>,
+    site: Arc<Site>,
     cache: Cache,
     started: Stopwatch,
     bytes: u64,
@@ -47,14 +46,8 @@ struct Line {
 }
 
 impl Record {
-    pub(crate) fn new(
-        metrics: &Arc<Metrics>,
-        site: Arc<crate::site::Site>,
-        cache: Cache,
-        started: Stopwatch,
-    ) -> Self {
-        let metrics = Arc::clone(metrics);
-        Self { metrics, site, cache, started, bytes: 0, complete: false, more: None }
+    pub(crate) fn new(node: Arc<Node>, site: Arc<Site>, cache: Cache, started: Stopwatch) -> Self {
+        Self { node, site, cache, started, bytes: 0, complete: false, more: None }
     }
 
     /// Adds the span of the request, where it is traced.
@@ -73,7 +66,7 @@ impl Record {
         status: StatusCode,
         reason: &'static str,
     ) -> Self {
-        if tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
+        if self.node.access_log.is_some() {
             let (method, uri) = (method.clone(), uri.clone());
             let line = Line { client, method, uri, status, reason };
             self.more.get_or_insert_default().line = Some(line);
@@ -85,26 +78,24 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let seconds = self.started.elapsed().as_secs_f64();
-        self.metrics.request(&self.site.metrics, self.cache, self.bytes, seconds);
+        self.node.metrics.request(&self.site.metrics, self.cache, self.bytes, seconds);
         let Some(more) = self.more.take() else { return };
         if let Some(traced) = more.trace {
             traced.end(self.bytes, self.complete);
         }
-        let Some(line) = more.line else { return };
-        // Whole microseconds, since what is finer is noise.
-        tracing::info!(
-            target: ACCESS,
-            site = self.site.name.as_str(),
-            client = %line.client,
-            method = line.method.as_str(),
-            path = %line.uri,
-            status = line.status.as_u16(),
-            cache = self.cache.as_str(),
-            reason = line.reason,
-            bytes = self.bytes,
-            ms = (seconds * 1e6).round() / 1e3,
-            complete = self.complete,
-        );
+        let (Some(line), Some(write)) = (more.line, &self.node.access_log) else { return };
+        write(&access::Line {
+            site: &self.site.name,
+            client: line.client,
+            method: line.method.as_str(),
+            uri: &line.uri,
+            status: line.status.as_u16(),
+            cache: self.cache.as_str(),
+            reason: line.reason,
+            bytes: self.bytes,
+            ms: (seconds * 1e6).round() / 1e3,
+            complete: self.complete,
+        });
     }
 }
 

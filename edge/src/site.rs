@@ -30,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) metrics: SiteMetrics,
     /// Whether clients' wishes for a fresh copy may reach the origin.
     pub(crate) client_refreshes: ClientRefreshes,
+    /// Whether its answers say under which key they are stored.
+    pub(crate) shows_key: bool,
 }
 
 /// All sites, by host.
@@ -99,6 +101,7 @@ impl Site {
             upstream,
             metrics,
             client_refreshes: ClientRefreshes::new(site.cache.client_refresh),
+            shows_key: site.cache.show_key,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Reading a large body: slice after slice, wherever each is to be had.
 
+mod past;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
@@ -9,15 +11,16 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::sync::futures::OwnedNotified;
 
+use self::past::{Broken, Past};
 use crate::answer::{Answer, failed};
-use crate::arrivals::{AHEAD_SLICES, Next, Seat};
+use crate::arrivals::{AHEAD_SLICES, Arrival, Next, Seat};
 use crate::budget::Need;
 use crate::cache_status::Cache;
 use crate::caching::{ETag, Forward};
 use crate::content::{self, Content, EndedEarly, Order, Piece};
-use crate::fetch::{FetchError, Supply};
+use crate::fetch::{FetchError, PASS_BYTES, RunRoom, Supply};
 use crate::node::Node;
-use crate::store::{SLICE_BYTES, Slice, Sliced, slices_of, stored_bytes};
+use crate::store::{SLICE_BYTES, Slice, Sliced, slices_of};
 
 /// How often one slice is asked for anew after its origin failed, before the response ends.
 const TRIES_MAX: u32 = 3;
@@ -25,6 +28,10 @@ const TRIES_MAX: u32 = 3;
 const LOOKS_MAX: u64 = 1024;
 /// Slices behind the one that is waited for that are read from disk meanwhile.
 const READ_AHEAD_SLICES: u64 = 2;
+/// Slices that one request past the store brings, at most.
+const PAST_SLICES: u64 = 16;
+/// What a client's connection gets at once where memory is short.
+const SIP_BYTES: usize = 32 << 10;
 
 /// Lets an answer with pieces of a large body be read. It gets what it takes to fetch those slices
 /// that aren't held, and says so where some aren't.
@@ -56,13 +63,9 @@ pub(crate) fn open(node: &Arc<Node>, answer: &mut Answer, supply: impl FnOnce(ET
     *answer.response.body_mut() = Content::Sliced(Box::new(reading));
 }
 
-/// Whether there is memory for a slice.
+/// Whether there is memory for a slice, or at least for what passes.
 fn has_room(node: &Node) -> bool {
-    let has = || node.store.budget().reserve(stored_bytes(SLICE_BYTES), Need::Now).is_some();
-    has() || {
-        node.store.maintain();
-        has()
-    }
+    RunRoom::take(node).is_some() || node.store.room(PASS_BYTES, Need::Stream).is_some()
 }
 
 /// Reads pieces of a large body.
@@ -83,6 +86,8 @@ pub(crate) struct Reading {
     /// Its place, once there was something that the store didn't have.
     seat: Option<Seat>,
     waiting: Option<Pin<Box<OwnedNotified>>>,
+    /// What comes to it alone, because there is no memory for slices.
+    past: Option<Past>,
     /// How often the slice was asked for anew, and the failures known by then.
     tries: u32,
     failures: u64,
@@ -106,6 +111,7 @@ impl Reading {
             covered: 0,
             seat: None,
             waiting: None,
+            past: None,
             tries: 0,
             failures: 0,
         }
@@ -166,6 +172,9 @@ impl Reading {
             };
             let left = usize::try_from(wanted.end - wanted.start).unwrap_or(usize::MAX);
             bytes.truncate(left);
+            if self.past.is_none() && !self.is_ample() {
+                bytes = self.sip(bytes);
+            }
             if let Some(Piece::Range(range)) = self.pieces.front_mut() {
                 range.start += bytes.len() as u64;
                 if range.is_empty() {
@@ -188,6 +197,14 @@ impl Reading {
             self.go_to(slices.clone());
         }
         loop {
+            if let Some(past) = &mut self.past {
+                match ready!(past.poll_next(cx)) {
+                    Ok(Some(bytes)) => return Poll::Ready(Ok(bytes)),
+                    Ok(None) => {}
+                    Err(Broken) => self.tries += 1,
+                }
+                self.past = None;
+            }
             let Some(arrival) = self.seat.as_ref().map(|seat| Arc::clone(seat.arrival())) else {
                 match ready!(self.poll_held(&slices, within, cx)) {
                     Some(bytes) => return Poll::Ready(Ok(bytes)),
@@ -212,7 +229,10 @@ impl Reading {
                         return Poll::Ready(Err(EndedEarly));
                     }
                     let end = if self.is_ample() { number + AHEAD_SLICES } else { number + 1 };
-                    self.fetch(number..slices.end.min(end));
+                    match RunRoom::take(&self.node) {
+                        Some(room) => self.fetch(number..slices.end.min(end), room),
+                        None => self.read_past(&arrival, wanted),
+                    }
                     continue;
                 }
                 Next::NotYet => {}
@@ -300,8 +320,10 @@ impl Reading {
                 // At the start, the first one is fetched together with those behind it.
                 Some(_) if self.covered == 0 && missing(&slices.start) => {}
                 Some(first) => {
-                    self.sit(slices);
-                    self.fetch(first..until);
+                    if let Some(room) = RunRoom::take(&self.node) {
+                        self.sit(slices);
+                        self.fetch(first..until, room);
+                    }
                 }
                 None => self.covered = until,
             }
@@ -309,15 +331,36 @@ impl Reading {
     }
 
     /// Fetches the first of the `wanted` slices that are missing, unless somebody does.
-    fn fetch(&mut self, wanted: Range<u64>) {
+    fn fetch(&mut self, wanted: Range<u64>, room: RunRoom) {
         let Some(seat) = &self.seat else { return };
         let Some(supply) = &self.supply else { return };
         match seat.arrival().claim(wanted.clone(), |number| self.has(number)) {
             Some(claim) => {
                 self.covered = claim.slices().end;
-                supply.fetch(claim, self.tries);
+                supply.fetch(claim, room, self.tries);
             }
             None => self.covered = wanted.end,
+        }
+    }
+
+    /// Asks for what comes next for this reader alone, up to where something is held.
+    fn read_past(&mut self, arrival: &Arc<Arrival>, wanted: &Range<u64>) {
+        let Some(supply) = &self.supply else { return };
+        let slices = slices_of(wanted);
+        let most = slices.end.min(slices.start + PAST_SLICES);
+        let end = (slices.start + 1..most).find(|&number| self.has(number)).unwrap_or(most);
+        let bytes = wanted.start..wanted.end.min(self.sliced.bytes_of(end - 1).end);
+        self.covered = end;
+        self.past = Some(Past::ask(supply, arrival, bytes, self.tries));
+    }
+
+    /// A few of `bytes`, in memory of their own where there is some: a slow client would keep the
+    /// whole slice.
+    fn sip(&self, bytes: Bytes) -> Bytes {
+        let few = bytes.len().min(SIP_BYTES);
+        match self.node.store.budget().reserve(few as u64, Need::Stream) {
+            Some(memory) => memory.attach(Bytes::copy_from_slice(&bytes[..few])),
+            None => bytes,
         }
     }
 

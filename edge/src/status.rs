@@ -129,6 +129,9 @@ async fn observe(node: Arc<Node>, rates: Arc<Mutex<Rates>>, stop: watch::Receive
             () = &mut stopping => return,
         }
         node.store.maintain();
+        if !node.store.budget().is_ample() {
+            node.arrivals.let_go();
+        }
         set_gauges(&node);
         let elapsed = since.elapsed();
         if elapsed >= WINDOW {

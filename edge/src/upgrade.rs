@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Refusal;
 use crate::answer::{Answer, failed, passed_on, refused};
+use crate::budget::Need;
 use crate::caching::{Forward, fields};
 use crate::fetch;
 use crate::metrics::{Metrics, TunnelMetrics};
@@ -109,7 +110,7 @@ pub(crate) async fn switch(
             return refused(refusal);
         }
     };
-    let memory = match fetch::room(node, fetch::PASS_BYTES).await {
+    let memory = match fetch::room(node, fetch::PASS_BYTES, Need::Stream).await {
         Ok(memory) => memory,
         Err(error) => return failed(error, Forward::Bypass),
     };

@@ -1,11 +1,12 @@
 //! How much of an object is fetched for a request.
 
 use http::Method;
-use http::header::{HeaderValue, RANGE};
+use http::header::{HeaderValue, IF_RANGE, RANGE};
 
 use crate::arrivals::AHEAD_SLICES;
 use crate::caching::Request;
 use crate::caching::range::{self, Asked};
+use crate::collapse::Place;
 use crate::store::SLICE_BYTES;
 
 /// A range that begins this far into an object not held is fetched and kept as a part of it; one
@@ -19,9 +20,8 @@ pub(crate) enum Wanted {
     Whole,
     /// One range of it, as the client asks for it.
     Part(HeaderValue),
-    /// The slices in which the client's range begins. The number of the first is what requests for
-    /// the same have in common.
-    Slices(HeaderValue, u64),
+    /// A range that others may want, too: the slices in which the client's begins, or an end.
+    Shared(HeaderValue, Place),
     /// So little that nothing is stored: the request passes.
     Little,
 }
@@ -40,6 +40,13 @@ pub(crate) fn wanted(request: Request<'_>, lacking: bool, sliceable: bool) -> Wa
         }
         (&[Asked::From(first)], _) if sliceable && first >= RANGE_REACH_BYTES => {
             slices(first, u64::MAX)
+        }
+        // Nobody here can tell which version the client has parts of: the origin can.
+        (&[asked], _) if begins_far_in(asked) && request.headers.contains_key(IF_RANGE) => {
+            Wanted::Little
+        }
+        (&[Asked::Last(length)], Some(range)) if sliceable && !lacking => {
+            Wanted::Shared(range.clone(), Place::Last(length))
         }
         (&[asked], Some(range)) if lacking || begins_far_in(asked) => Wanted::Part(range.clone()),
         (several, _) if several.iter().all(|&asked| begins_far_in(asked)) => Wanted::Little,
@@ -64,7 +71,7 @@ fn slices(first: u64, last: u64) -> Wanted {
     let start = number * SLICE_BYTES;
     let end = start.saturating_add(count * SLICE_BYTES - 1);
     match HeaderValue::try_from(format!("bytes={start}-{end}")) {
-        Ok(range) => Wanted::Slices(range, number),
+        Ok(range) => Wanted::Shared(range, Place::Slice(number)),
         Err(_) => Wanted::Whole,
     }
 }
@@ -80,9 +87,11 @@ mod tests {
         const MIB: u64 = 1 << 20;
         let slices = |first: u64, end: u64| {
             let range = format!("bytes={}-{}", first * SLICE_BYTES, end * SLICE_BYTES - 1);
-            Wanted::Slices(HeaderValue::try_from(range).unwrap(), first)
+            Wanted::Shared(HeaderValue::try_from(range).unwrap(), Place::Slice(first))
         };
-        let part = |range: &'static str| Wanted::Part(HeaderValue::from_static(range));
+        let last = |range: &'static str, length| {
+            Wanted::Shared(HeaderValue::from_static(range), Place::Last(length))
+        };
         let far = 5 * MIB / SLICE_BYTES;
         for (range, expected) in [
             (format!("bytes={}-{}", 5 * MIB, 5 * MIB + 9), slices(far, far + 1)),
@@ -91,7 +100,7 @@ mod tests {
             (format!("bytes={}-", 5 * MIB), slices(far, far + AHEAD_SLICES)),
             (format!("bytes={}-{}", 5 * MIB, u64::MAX), slices(far, far + AHEAD_SLICES)),
             ("bytes=0-9".to_owned(), Wanted::Whole),
-            ("bytes=-9".to_owned(), part("bytes=-9")),
+            ("bytes=-9".to_owned(), last("bytes=-9", 9)),
             ("bytes=5000000-5000001,6000000-6000001".to_owned(), Wanted::Little),
         ] {
             let mut headers = HeaderMap::new();
@@ -99,7 +108,7 @@ mod tests {
             let request = Request { method: &Method::GET, headers: &headers };
             assert_eq!(wanted(request, false, true), expected, "{range}");
             let apart = wanted(request, false, false);
-            assert!(!matches!(apart, Wanted::Slices(..)), "{range}");
+            assert!(!matches!(apart, Wanted::Shared(..)), "{range}");
         }
     }
 }

@@ -137,7 +137,7 @@ async fn a_follower_of_another_variant_fetches_its_own() {
 async fn a_slow_reader_slows_nobody() {
     let stage = Stage::new().await;
     // More than the sockets' buffers hold.
-    let body = vec![7; 6 << 20];
+    let body = vec![7; 11 << 19];
     stage.origin.on("/", Answer::fresh(body.clone()));
     let slow = stage.open("/", &[]).await;
     let quick = tokio::time::timeout(Duration::from_secs(20), stage.get("/")).await.unwrap();
@@ -237,4 +237,115 @@ async fn a_crowd_on_a_failing_origin_shares_an_error_where_the_site_says_so() {
         }
         assert_eq!(stage.origin.count(), fetches, "{site}");
     }
+}
+
+#[tokio::test]
+async fn a_small_answer_that_breaks_off_is_taken_up_where_it_ended() {
+    for cache_control in ["max-age=60", "no-store"] {
+        let stage = Stage::new().await;
+        let answer = Answer::new(200).field("cache-control", cache_control).etag("\"v1\"");
+        stage.origin.on("/", answer.send("0123456789").ranges().breaks_after(4));
+        let got = stage.get("/").await;
+        assert!(got.complete, "{cache_control}");
+        assert_eq!((got.text(), got.field("content-length")), ("0123456789", "10"));
+        let asked: Vec<_> =
+            stage.origin.seen().iter().map(|seen| seen.field("range").to_owned()).collect();
+        assert_eq!(asked, ["", "bytes=4-9", "bytes=8-9"], "{cache_control}");
+        assert_eq!(stage.origin.last().field("if-range"), "\"v1\"");
+        assert_eq!(stage.metric("kingcdn_edge_resumed_total", &[]), 2.0);
+        let again = stage.get("/").await;
+        assert_eq!((again.text(), again.is_hit()), ("0123456789", cache_control != "no-store"));
+    }
+}
+
+#[tokio::test]
+async fn what_breaks_off_stays_broken_where_nothing_says_that_the_rest_is_of_the_same() {
+    for (before, after) in [("", ""), ("W/\"v1\"", "W/\"v1\""), ("\"v1\"", "\"v2\"")] {
+        let stage = Stage::new().await;
+        let gate = Gate::new();
+        let with =
+            |answer: Answer, etag: &str| if etag.is_empty() { answer } else { answer.etag(etag) };
+        let broken = Answer::fresh("0123").announce(10).wait(&gate).break_off();
+        stage.origin.on("/", with(broken, before));
+        let mut client = stage.open("/", &[]).await;
+        assert_eq!(client.piece().await.unwrap().unwrap(), "0123");
+        stage.origin.on("/", with(Answer::fresh("0123456789").ranges(), after));
+        gate.open(1);
+        let got = client.finish().await;
+        assert!(!got.complete && got.body.is_empty(), "{before}: {:?}", got.body);
+        assert!(!stage.get("/").await.is_hit());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_of_something_unknown_is_fetched_once_for_all_who_want_it() {
+    let (small, large) = (10, 1 << 20);
+    for length in [small, large] {
+        let stage = Stage::new().await;
+        let gate = Gate::new();
+        let content = Answer::content(length, 0);
+        let answer = Answer::fresh(content.clone()).etag("\"v1\"").ranges();
+        stage.origin.on("/", answer.hold(&gate));
+        let clients: Vec<_> = (0..20)
+            .map(|_| {
+                let address = stage.address();
+                let range = [("range", "bytes=-5")];
+                tokio::spawn(async move {
+                    stage::open(address, http::Method::GET, "/", &range, Bytes::new())
+                        .await
+                        .finish()
+                        .await
+                })
+            })
+            .collect();
+        stage.origin.wait_for(1).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        gate.open(100);
+        for client in clients {
+            let got = client.await.unwrap();
+            assert_eq!((got.status.as_u16(), &got.body), (206, &content.slice(length - 5..)));
+            let range = format!("bytes {}-{}/{length}", length - 5, length - 1);
+            assert_eq!(got.field("content-range"), range);
+        }
+        // A large one's end goes with its last slices.
+        let asked = stage.origin.seen().iter().filter(|it| it.field("range") == "bytes=-5").count();
+        assert_eq!(asked, 1, "{length}");
+        assert!(stage.origin.count() <= 2, "{:?}", stage.origin.seen());
+    }
+}
+
+/// An answer that turns out to vary costs one more fetch a variant, side by side, not one a client.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_on_several_variants_causes_one_fetch_for_each() {
+    let stage = Stage::new().await;
+    let gate = Gate::new();
+    let answer = Answer::fresh("page").field("vary", "x-kind").hold(&gate);
+    stage.origin.on("/", answer);
+    let clients: Vec<_> = (0..40)
+        .map(|number| {
+            let address = stage.address();
+            let kind = (number % 4).to_string();
+            tokio::spawn(async move {
+                let fields = [("x-kind", kind.as_str())];
+                stage::open(address, http::Method::GET, "/", &fields, Bytes::new())
+                    .await
+                    .finish()
+                    .await
+            })
+        })
+        .collect();
+    stage.origin.wait_for(1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.open(1);
+    // All other variants at once.
+    stage.origin.wait_for(4).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.open(100);
+    for client in clients {
+        assert_eq!(client.await.unwrap().text(), "page");
+    }
+    assert_eq!(stage.origin.count(), 4);
+    let kinds: std::collections::HashSet<_> =
+        stage.origin.seen().iter().map(|seen| seen.field("x-kind").to_owned()).collect();
+    assert_eq!(kinds.len(), 4, "each once");
 }

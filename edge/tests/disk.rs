@@ -109,6 +109,78 @@ async fn a_restart_keeps_what_was_held_with_its_age_and_its_variants() {
     assert_eq!(stage.origin.count(), 3);
 }
 
+/// The folder as a process that is killed now leaves it.
+#[allow(clippy::unwrap_used)] // Helpers of tests are tests.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            // It may go in this moment.
+            let _ = fs::copy(entry.path(), target);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refreshed_is_on_disk_before_it_leaves_memory() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("cache");
+    let stage = Stage::with_disk(MEMORY, &path).await;
+    let content = noise(MIB, 1000);
+    stage.origin.on("/video", Answer::fresh(content.clone()).etag("\"v1\"").ranges());
+    stage.get("/video").await;
+    until_written(&stage, 1).await;
+    let written = || stage.metric("kingcdn_edge_disk_written_bytes_total", &[("kind", "new")]);
+    let before = written();
+    stage.elapse(100);
+    let got = stage.get("/video").await;
+    assert_eq!(got.cache(), "fwd=stale; fwd-status=304; ttl=60");
+    until(|| written() > before && stage.metric("kingcdn_edge_disk_queued_bytes", &[]) == 0.0)
+        .await;
+    let killed = folder.path().join("killed");
+    copy(&path, &killed);
+    let origin = stage.origin.count();
+    let stage = stage.restart_from(&killed).await;
+    // Its slices were in memory alone.
+    let head = stage.ask(Method::HEAD, "/video", &[]).await;
+    assert_eq!((head.cache(), head.field("age")), ("hit; ttl=60; detail=disk", "0"));
+    assert_eq!(stage.origin.count(), origin);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_writes_purges_down_only_where_the_folder_is_its_own() {
+    let folder = TempDir::new().unwrap();
+    let stage = Stage::with_disk(MEMORY, folder.path()).await;
+    for target in ["/a", "/b", "/c"] {
+        stage.origin.on(target, Answer::fresh(text(1)));
+        stage.get(target).await;
+    }
+    let stage = stage.restart().await;
+    let journal = folder.path().join("purges");
+    let before = fs::read(&journal).unwrap();
+    let second = Stage::with_disk(MEMORY, folder.path()).await;
+    let of = |target| Scope::Object("netcinema", target);
+    second.edge.purge(of("/a"), Mode::Hard).unwrap_err();
+    assert_eq!(fs::read(&journal).unwrap(), before, "the other one's");
+    stage.edge.purge(of("/b"), Mode::Hard).unwrap();
+    let errors = "kingcdn_edge_purge_journal_errors_total";
+    assert_eq!((stage.metric(errors, &[]), second.metric(errors, &[])), (0.0, 1.0));
+    let labels = [("scope", "object"), ("mode", "hard")];
+    assert_eq!(stage.metric("kingcdn_edge_purges_total", &labels), 1.0);
+    assert!(stage.edge.drain(Duration::from_secs(10)).await);
+    // The second one takes the folder over, with what the first one wrote.
+    until(|| disk(&second).state == "ready").await;
+    second.origin.on("/a", Answer::fresh("new"));
+    second.origin.on("/b", Answer::fresh("new"));
+    for (target, is_hit) in [("/a", false), ("/b", false), ("/c", true)] {
+        assert_eq!(second.get(target).await.is_hit(), is_hit, "{target}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_objects_are_served_from_disk_whole_and_in_parts() {
     for memory in [LITTLE_MEMORY, MEMORY] {
@@ -120,6 +192,10 @@ async fn large_objects_are_served_from_disk_whole_and_in_parts() {
         for first in (0..content.len()).step_by(MIB) {
             let range = format!("bytes={first}-{}", first + MIB - 1);
             stage.get_with("/video", &[("range", &range)]).await;
+            until_written(&stage, 0).await;
+        }
+        // What a busy disk didn't take is fetched again.
+        while !stage.get("/video").await.is_hit() {
             until_written(&stage, 0).await;
         }
         let asked = stage.origin.count();

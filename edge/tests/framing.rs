@@ -8,6 +8,8 @@ mod stage;
 use std::time::Duration;
 
 use stage::{Answer, HOST, Stage, origin_of_bytes};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// More than any of this takes.
@@ -68,6 +70,8 @@ fn cases() -> Vec<(String, u16, &'static str, &'static str)> {
         (line("GET /"), 400, BROKEN, "malformed"),
         (line("GET / HTTP/9.9"), 400, BROKEN, "malformed"),
         (line("GET / HTTP/1.1 "), 400, BROKEN, "malformed"),
+        (line(&format!("GET /{} HTTP/1.1", "a".repeat(13_000))), 414, REFUSED, "target-too-long"),
+        (line(&format!("GET /{} HTTP/1.1", "a".repeat(100_000))), 414, REFUSED, "target-too-long"),
         // RFC 9112 section 5: fields.
         (get("X : y\r\n"), 400, BROKEN, "malformed"),
         (get(" X: y\r\n"), 400, BROKEN, "malformed"),
@@ -85,8 +89,30 @@ fn cases() -> Vec<(String, u16, &'static str, &'static str)> {
             BROKEN,
             "head-too-large",
         ),
+        // RFC 9112 section 2.2: where does a line end?
+        (get("X: a\n"), 400, REFUSED, "bare-line-feed"),
+        (line("GET / HTTP/1.1\nX: a"), 400, REFUSED, "bare-line-feed"),
+        (get("X: a\r\n\n"), 400, REFUSED, "bare-line-feed"),
         // RFC 9112 section 6: how long is it?
         (post("Content-Length: 3\r\nContent-Length: 4\r\n", "abc"), 400, BROKEN, "malformed"),
+        (
+            post("Content-Length: 3\r\nContent-Length: 3\r\n", "abc"),
+            400,
+            REFUSED,
+            "several-lengths",
+        ),
+        (
+            post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+            400,
+            REFUSED,
+            "length-and-coding",
+        ),
+        (
+            post("Transfer-Encoding: chunked\r\ncontent-length: 5\r\n", "0\r\n\r\n"),
+            400,
+            REFUSED,
+            "length-and-coding",
+        ),
         (post("Content-Length: 3, 4\r\n", "abc"), 400, BROKEN, "malformed"),
         (post("Content-Length: +3\r\n", "abc"), 400, BROKEN, "malformed"),
         (post("Content-Length: -3\r\n", "abc"), 400, BROKEN, "malformed"),
@@ -97,6 +123,14 @@ fn cases() -> Vec<(String, u16, &'static str, &'static str)> {
         (post("Transfer-Encoding: gzip\r\n", "abc"), 400, BROKEN, "malformed"),
         (post("Transfer-Encoding: chunked, gzip\r\n", "abc"), 400, BROKEN, "malformed"),
         (post("Transfer-Encoding: chunked, identity\r\n", "abc"), 400, BROKEN, "malformed"),
+        (post("Transfer-Encoding: gzip, chunked\r\n", ""), 501, REFUSED, "unknown-coding"),
+        (post("Transfer-Encoding: chunked, chunked\r\n", ""), 501, REFUSED, "unknown-coding"),
+        (
+            post("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", ""),
+            501,
+            REFUSED,
+            "unknown-coding",
+        ),
         (post("Transfer-Encoding: xchunked\r\n", "abc"), 400, BROKEN, "malformed"),
         (
             format!(
@@ -128,6 +162,45 @@ async fn what_is_badly_made_is_refused_counted_and_reaches_no_origin() {
         };
         assert!(timeout(PATIENCE, counted).await.is_ok(), "{shown:?} isn't counted as {reason}");
     }
+}
+
+/// RFC 9112 section 11.2: what one request hides isn't answered, wherever it stands on its
+/// connection and however it is cut.
+#[tokio::test]
+async fn what_is_hidden_behind_good_requests_is_refused_too() {
+    let bait = "GET /bait HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let good = format!(
+        "GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n\
+         POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {}\r\n\r\n{bait}\
+         POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n\
+         {:x}\r\n{bait}\r\n0\r\nX: y\r\n\r\n",
+        bait.len(),
+        bait.len(),
+    );
+    let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let bad = format!("POST / HTTP/1.1\r\nHost: {HOST}\r\n{both}");
+    let hidden = format!("GET /hidden HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+    let text = format!("{good}{bad}{hidden}");
+    let stage = Stage::new().await;
+    stage.origin.on("/", Answer::new(200).field("cache-control", "no-store").send("page"));
+    for cut in [1, good.len() + 1, good.len() + 60, good.len() + bad.len() - 8, text.len()] {
+        let mut stream = TcpStream::connect(stage.address()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (before, after) = text.split_at(cut);
+        let mut got = String::new();
+        let talk = async {
+            stream.write_all(before.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            stream.write_all(after.as_bytes()).await.unwrap();
+            let _reset_is_fine = stream.read_to_string(&mut got).await;
+        };
+        assert!(timeout(PATIENCE, talk).await.is_ok(), "cut at {cut}: it stays open");
+        assert_eq!(got.matches("HTTP/1.1 200 ").count(), 3, "cut at {cut}: {got}");
+        assert_eq!(got.matches("HTTP/1.1 400 ").count(), 1, "cut at {cut}: {got}");
+        assert!(got.to_ascii_lowercase().contains("connection: close"), "{got}");
+    }
+    assert_eq!(stage.metric(REFUSED, &[("reason", "length-and-coding")]), 5.0);
+    assert!(stage.origin.seen().iter().all(|seen| seen.target == "/"));
 }
 
 #[tokio::test]

@@ -57,8 +57,11 @@ fn mutate(seed: &[u8], others: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
 }
 
 fn run(name: &str, seeds: &str, entry: fn(&[u8])) {
-    let seeds: Vec<Vec<u8>> =
-        seeds.lines().map(|seed| seed.replace('␤', "\n").into_bytes()).collect();
+    let seeds: Vec<Vec<u8>> = seeds
+        .split('\n')
+        .filter(|seed| !seed.is_empty())
+        .map(|seed| seed.replace('␤', "\n").into_bytes())
+        .collect();
     assert!(!seeds.is_empty());
     let mut random = Random(0x6b69_6e67);
     for round in 0..seeds.len() + MUTATIONS {
@@ -80,4 +83,4 @@ macro_rules! entries {
     )*};
 }
 
-entries!(cache_control, cdn_cache_control, vary, range, date, content_range, disk);
+entries!(cache_control, cdn_cache_control, vary, heads, range, date, content_range, disk, record);

@@ -294,3 +294,15 @@ async fn clients_that_insist_are_obeyed_as_the_site_says() {
         assert_eq!(stage.origin.count(), fetches, "{said}");
     }
 }
+
+/// RFC 9211 section 2.7.
+#[tokio::test]
+async fn a_site_may_say_under_which_key_it_stores() {
+    let site = "[site.key]\nquery_drop = [\"utm_*\"]\n[site.cache]\nshow_key = true";
+    let stage = Stage::with(site).await;
+    stage.origin.on("/a?b=1", Answer::fresh("page"));
+    for start in ["fwd=uri-miss; fwd-status=200; stored", "hit"] {
+        let got = stage.get("/a?b=1&utm_source=x").await;
+        assert_eq!(got.cache(), format!("{start}; ttl=60; key=\"netcinema /a?b=1\""));
+    }
+}

@@ -272,3 +272,15 @@ async fn a_write_takes_what_its_answer_names_with_it() {
     assert!(stage.get("/list").await.is_hit());
     assert!(stage.get("/other").await.is_hit(), "another host isn't its business");
 }
+
+/// RFC 9211 section 2: caches nearer the origin stand first, and stay.
+#[tokio::test]
+async fn what_other_caches_say_stays_before_what_we_say() {
+    let stage = Stage::new().await;
+    stage.origin.on("/", Answer::fresh("page").field("cache-status", "inner; hit; ttl=5"));
+    for said in ["seoul; fwd=uri-miss; fwd-status=200; stored; ttl=60", "seoul; hit; ttl=60"] {
+        let got = stage.get("/").await;
+        let lines: Vec<_> = got.headers.get_all("cache-status").iter().collect();
+        assert_eq!(lines, ["inner; hit; ttl=5", said]);
+    }
+}

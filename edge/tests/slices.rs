@@ -232,3 +232,57 @@ async fn a_confirmed_object_keeps_its_slices() {
     assert!(got.complete && got.body == content);
     assert_eq!((stage.origin.count(), gap_fetches(&stage)), (2, 0.0));
 }
+
+/// RFC 9111 section 3.4: what a newer part says holds for all that is held of the same content.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_part_brings_newer_fields() {
+    let stage = Stage::new().await;
+    let content = Answer::content(20 * MIB, 0);
+    stage.origin.on("/video", video(&content, "\"v1\"").field("x-old", "1").field("x-new", "1"));
+    part(&stage, 8 * MIB, 8 * MIB + 5).await;
+    stage.elapse(40);
+    let newer = video(&content, "\"v1\"").field("x-new", "2").field("content-encoding", "other");
+    stage.origin.on("/video", newer);
+    let lacking = part(&stage, 16 * MIB, 16 * MIB + 5).await;
+    assert_eq!(lacking.body, content[16 * MIB..16 * MIB + 5]);
+    stage.elapse(30);
+    let held = part(&stage, 8 * MIB, 8 * MIB + 5).await;
+    assert_eq!(held.cache(), "hit; ttl=30", "as fresh as the newer part");
+    assert_eq!((held.field("x-old"), held.field("x-new"), held.field("age")), ("1", "2", "30"));
+    assert_eq!(held.field("content-encoding"), "", "what the bytes depend on stays");
+    assert_eq!(held.body, content[8 * MIB..8 * MIB + 5]);
+}
+
+/// An origin that announces `announced` bytes of `content` and then sends `sent`, whatever it is
+/// asked for.
+async fn origin_that_sends(announced: usize, sent: &[u8]) -> Stage {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {announced}\r\nETag: \"1\"\r\n\
+         Cache-Control: max-age=60\r\n\r\n"
+    );
+    let origin = stage::origin_of_bytes([head.as_bytes(), sent].concat()).await;
+    Stage::facing(Some(origin), "").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_origin_sends_beyond_what_it_announced_is_nobodys() {
+    let content = Answer::content(MIB + 100, 0);
+    let junk = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\njunk".repeat(5000);
+    let stage = origin_that_sends(content.len(), &[&content[..], &junk].concat()).await;
+    for target in ["/video", "/video", "/other"] {
+        let got = stage.get(target).await;
+        assert!(got.complete && got.body == content, "{target}: {}", got.body.len());
+    }
+    assert!(stage.get("/video").await.is_hit());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_origin_announced_and_never_sends_is_told_to_be_missing() {
+    let content = Answer::content(MIB, 0);
+    let stage = origin_that_sends(content.len(), &content[..MIB - 1]).await;
+    for _ in 0..2 {
+        let got = stage.get("/video").await;
+        assert!(!got.complete, "its last byte never came");
+        assert!(got.body.len() < MIB && content.starts_with(&got.body), "{}", got.body.len());
+    }
+}

@@ -167,6 +167,10 @@ async fn draining_finishes_what_is_open_and_takes_nothing_new() {
     let origin = Arc::new(start(folder.path()).await.unwrap());
     let mut open = begin_large(folder.path(), &origin).await;
     let mut idle = TcpStream::connect(origin.addresses()[0]).await.unwrap();
+    // A connection that nobody has accepted yet would be reset instead of ended.
+    while origin.status()["connections"] != 2 {
+        tokio::task::yield_now().await;
+    }
     let draining = {
         let origin = Arc::clone(&origin);
         tokio::spawn(async move { origin.drain(Duration::from_secs(60)).await })

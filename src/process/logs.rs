@@ -7,13 +7,14 @@ mod queue;
 
 use std::io::{self, IsTerminal as _};
 
+use kingcdn_edge::access::AccessLog;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Registry};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::access::AccessLines;
+use self::access::{AccessLines, Form};
 use crate::cli::{LogFormat, LogOptions};
 use crate::failure::Failure;
 
@@ -24,6 +25,7 @@ const LIBRARIES: &str = "hickory_proto=warn,hickory_server=warn,hyper=warn,hyper
 pub(crate) struct Logs {
     _writer: queue::Writer,
     lines: queue::Lines,
+    form: Form,
 }
 
 /// Starts the process's log.
@@ -31,28 +33,37 @@ pub(crate) fn start(options: &LogOptions) -> Result<Logs, Failure> {
     let filter = filter(&options.log)?;
     let (lines, writer) =
         queue::start(io::stderr()).map_err(|error| Failure::Running(error.into()))?;
+    let form = match options.log_format {
+        LogFormat::Text => Form::Text { coloured: wants_colour() },
+        LogFormat::Json => Form::Json,
+    };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
     let started = match options.log_format {
         LogFormat::Text => log
             .with_ansi(wants_colour())
-            .map_event_format(|others| AccessLines { json: false, others })
+            .map_event_format(|others| AccessLines { form, others })
             .finish()
             .try_init(),
         LogFormat::Json => log
             .json()
             .flatten_event(true)
-            .map_event_format(|others| AccessLines { json: true, others })
+            .map_event_format(|others| AccessLines { form, others })
             .finish()
             .try_init(),
     };
     started.map_err(|error| Failure::Running(error.into()))?;
-    Ok(Logs { _writer: writer, lines })
+    Ok(Logs { _writer: writer, lines, form })
 }
 
 impl Logs {
     /// Lines lost so far.
     pub(crate) fn lost(&self) -> u64 {
         self.lines.lost()
+    }
+
+    /// Where an edge's access log goes; nowhere, where it isn't wanted.
+    pub(crate) fn access(&self) -> Option<AccessLog> {
+        access::of_edge(self.form, self.lines.clone())
     }
 
     /// Makes the lines lost a metric.

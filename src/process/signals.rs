@@ -1,4 +1,5 @@
-//! What the process is told from outside: stop, or read the configuration again.
+//! What the process is told from outside: stop, read the configuration again, or make place for a
+//! newer program.
 
 use std::io::{self, Read as _};
 use std::time::Duration;
@@ -15,6 +16,8 @@ const CHILD_DRAIN: Duration = Duration::from_secs(1);
 pub(crate) enum Told {
     /// Read the configuration again (SIGHUP).
     Reload,
+    /// Start the program anew, as it is on disk by now, and hand over to it (SIGUSR2).
+    Upgrade,
     /// Let clients go elsewhere, finish what is open and end (SIGTERM).
     Stop,
     /// Finish what is open and end (SIGINT): somebody waits at a terminal.
@@ -36,7 +39,7 @@ impl Told {
     pub(crate) fn drain_limit(self, limit: Duration) -> Duration {
         match self {
             Self::StopSoon => limit.min(CHILD_DRAIN),
-            Self::Stop | Self::StopNow | Self::Relieved | Self::Reload => limit,
+            Self::Stop | Self::StopNow | Self::Relieved | Self::Reload | Self::Upgrade => limit,
         }
     }
 }
@@ -46,6 +49,7 @@ pub(crate) struct Signals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
+    upgrade: Signal,
     stdin_end: Option<oneshot::Receiver<()>>,
 }
 
@@ -57,6 +61,7 @@ impl Signals {
             hangup: listen(SignalKind::hangup())?,
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            upgrade: listen(SignalKind::user_defined2())?,
             stdin_end: until_stdin_ends.then(watch_stdin),
         })
     }
@@ -73,6 +78,7 @@ impl Signals {
             _ = self.hangup.recv() => Told::Reload,
             _ = self.interrupt.recv() => Told::StopNow,
             _ = self.terminate.recv() => Told::Stop,
+            _ = self.upgrade.recv() => Told::Upgrade,
             () = stdin_end => Told::StopSoon,
         };
         if told == Told::StopSoon {
@@ -85,7 +91,7 @@ impl Signals {
     pub(crate) async fn next_stop(&mut self) -> Told {
         loop {
             match self.next().await {
-                Told::Reload => (),
+                Told::Reload | Told::Upgrade => (),
                 stop => return stop,
             }
         }

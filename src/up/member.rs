@@ -31,13 +31,15 @@ const LOG_BYTES: u64 = 16 << 20;
 const LAST_LINES: usize = 12;
 
 /// What would make a child something else than its command line says.
-const OVERRIDES: [&str; 6] = [
+const OVERRIDES: [&str; 7] = [
     "KINGCDN_CONFIG",
     "KINGCDN_NODE",
     "KINGCDN_LISTEN",
     "KINGCDN_ADMIN",
     "KINGCDN_CACHE_PATH",
     "KINGCDN_HAND_OVER",
+    // What it would tell the service manager is of the parent.
+    "NOTIFY_SOCKET",
 ];
 
 /// A member, running or not.

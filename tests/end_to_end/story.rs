@@ -1,8 +1,11 @@
 //! `kingcdn up`, as the README's first screen tells it: every line that it prints is run as printed.
 
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use kingcdn_config::{Config, Files};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -12,6 +15,59 @@ use crate::harness::{Client, KINGCDN, PATIENCE, eventually, run, sum, tables};
 
 /// The demo has fixed addresses: one at a time.
 static DEMO: Mutex<()> = Mutex::const_new(());
+/// Whoever listens there, in whatever checkout of this repository, has the demo's addresses.
+const LOCK: &str = "127.0.0.254:5300";
+/// Others may run all of these tests before.
+const TURN: Duration = Duration::from_secs(180);
+
+/// The demo's addresses, for this test alone, and nobody listens there.
+struct Demo {
+    _here: MutexGuard<'static, ()>,
+    _elsewhere: TcpListener,
+}
+
+impl Demo {
+    async fn alone() -> Self {
+        let here = DEMO.lock().await;
+        let waiting = async {
+            loop {
+                match TcpListener::bind(LOCK) {
+                    Ok(listener) => return listener,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            }
+        };
+        let elsewhere = tokio::time::timeout(TURN, waiting).await;
+        let elsewhere = elsewhere.unwrap_or_else(|_| panic!("somebody keeps {LOCK}"));
+        // A test before this one may have left just now.
+        is_over().await;
+        Self { _here: here, _elsewhere: elsewhere }
+    }
+}
+
+/// Waits until the demo's addresses are free, all of them: a process gives them up one by one.
+async fn is_over() {
+    for address in addresses() {
+        eventually("the demo's addresses are free", || async move {
+            let free = TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok();
+            free.then_some(())
+        })
+        .await;
+    }
+}
+
+fn addresses() -> Vec<SocketAddr> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo.toml");
+    let config = Config::load_with(&path, Files::Unchecked).expect("the demo's file").config;
+    let mut addresses: Vec<_> =
+        config.edges.iter().map(|edge| (&edge.listen, edge.admin)).collect();
+    addresses.extend(config.dns.iter().map(|dns| (&dns.listen, dns.admin)));
+    addresses.extend(config.origin.iter().map(|origin| (&origin.listen, origin.admin)));
+    addresses
+        .into_iter()
+        .flat_map(|(listen, admin)| listen.iter().copied().chain([admin]))
+        .collect()
+}
 
 struct Up {
     child: Child,
@@ -20,14 +76,12 @@ struct Up {
     guide: Vec<String>,
     /// Where it ran: an empty folder, which it leaves alone.
     folder: TempDir,
-    _alone: MutexGuard<'static, ()>,
+    _demo: Demo,
 }
 
 impl Up {
     async fn start() -> Self {
-        let alone = DEMO.lock().await;
-        // A test before this one may have left just now.
-        demo_is_over().await;
+        let demo = Demo::alone().await;
         let folder = TempDir::new().expect("a temporary folder");
         let mut child = Command::new(KINGCDN)
             .args(["up", "--restart-after", "1s"])
@@ -38,7 +92,7 @@ impl Up {
             .spawn()
             .expect("kingcdn runs");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let mut up = Self { child, lines, guide: Vec::new(), folder, _alone: alone };
+        let mut up = Self { child, lines, guide: Vec::new(), folder, _demo: demo };
         loop {
             let line = up.line().await;
             up.guide.push(line);
@@ -51,7 +105,7 @@ impl Up {
     async fn line(&mut self) -> String {
         let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
         let line = line.expect("a line in time").expect("text");
-        line.unwrap_or_else(|| panic!("it ended (is a port of the demo in use?): {:?}", self.guide))
+        line.unwrap_or_else(|| panic!("it ended, and said why on standard error: {:?}", self.guide))
     }
 
     /// Reads on until a line contains this.
@@ -84,21 +138,6 @@ impl Up {
 
 async fn shell(command: &str) -> String {
     run("sh", &["-c", command]).await
-}
-
-/// Whether nobody listens there any more.
-async fn is_free(address: &str) -> bool {
-    tokio::net::TcpListener::bind(address).await.is_ok()
-        && tokio::net::UdpSocket::bind(address).await.is_ok()
-}
-
-async fn demo_is_over() {
-    for address in ["127.0.0.1:5300", "127.0.0.1:8000", "127.0.0.11:8080", "127.0.0.13:8080"] {
-        eventually("the demo's ports are free again", || async {
-            is_free(address).await.then_some(())
-        })
-        .await;
-    }
 }
 
 #[tokio::test]
@@ -157,7 +196,7 @@ async fn the_first_screen_works_as_printed() {
     assert!(!std::path::Path::new(&folder).exists(), "{folder} is left behind");
     let left: Vec<_> = up.folder.path().read_dir().expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
-    demo_is_over().await;
+    is_over().await;
 }
 
 #[tokio::test]
@@ -165,12 +204,12 @@ async fn nobody_outlives_a_killed_parent() {
     let mut up = Up::start().await;
     up.signal("KILL");
     up.ended().await;
-    demo_is_over().await;
+    is_over().await;
 }
 
 #[tokio::test]
 async fn every_busy_port_is_named_at_once() {
-    let _alone = DEMO.lock().await;
+    let _demo = Demo::alone().await;
     let _held = ["127.0.0.11:8080", "127.0.0.1:9153"].map(|address| {
         std::net::TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
     });

@@ -1,6 +1,7 @@
 //! Nodes are replaced under load, and nobody notices.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ use http::header::{CONNECTION, HOST};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket, UnixDatagram};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -175,6 +176,79 @@ async fn listeners_are_handed_over_under_load() {
     }
     crowd.ends_well().await;
     assert!(edge.log().contains("started"));
+}
+
+/// A process that isn't our child. It is killed when dropped.
+struct Stranger(String);
+
+impl Stranger {
+    fn signal(&self, signal: &str) -> bool {
+        let kill =
+            Command::new("kill").args(["-s", signal, &self.0]).stderr(Stdio::null()).status();
+        kill.expect("kill runs").success()
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        self.signal("KILL");
+    }
+}
+
+/// What a service manager is told next.
+async fn told(manager: &UnixDatagram) -> String {
+    let mut word = [0; 512];
+    let octets =
+        timeout(PATIENCE, manager.recv(&mut word)).await.expect("in time").expect("a word");
+    String::from_utf8(word[..octets].to_vec()).expect("text").trim_end().to_owned()
+}
+
+/// As a service of systemd is upgraded: its main process starts the next one by itself.
+#[tokio::test]
+async fn a_node_starts_its_successor_under_load_and_tells_the_service_manager() {
+    let cdn = Cdn::new();
+    let manager = UnixDatagram::bind(cdn.manager()).expect("a socket");
+    let network = cdn.network;
+    let (dns, admin) = (network.socket(53), network.socket(53));
+    cdn.configure(
+        &[
+            name_server(dns, admin),
+            tables::edge("seoul", tables::SEOUL, network.socket(11), network.socket(11)),
+            tables::site(network.socket(1)),
+        ]
+        .concat(),
+    );
+    let mut server = cdn.successor("dns", "dns", admin).await;
+    assert_eq!(told(&manager).await, "READY=1");
+
+    let mut crowd = Crowd::default();
+    for _ in 0..CLIENTS {
+        crowd.clients.spawn(keep_resolving(dns, crowd.count.clone()));
+    }
+    // One that doesn't start changes nothing.
+    let config = std::fs::read_to_string(cdn.config_file()).expect("the file");
+    cdn.configure("[dsn]");
+    server.signal("USR2");
+    eventually("the log says that it failed", || async {
+        server.log().contains("no upgrade: the successor ended").then_some(())
+    })
+    .await;
+    crowd.asks_on().await;
+    cdn.configure(&config);
+
+    server.signal("USR2");
+    let main = told(&manager).await;
+    let successor = main.strip_prefix("MAINPID=").unwrap_or_else(|| panic!("{main}"));
+    let successor = Stranger(successor.to_owned());
+    assert_eq!(server.ended().await.code(), Some(0));
+    crowd.asks_on().await;
+    assert!(successor.signal("USR2"), "the next one can do the same");
+    let main = told(&manager).await;
+    let last = Stranger(main.strip_prefix("MAINPID=").expect("another").to_owned());
+    crowd.asks_on().await;
+    crowd.ends_well().await;
+    last.signal("TERM");
+    assert_eq!(told(&manager).await, "STOPPING=1");
 }
 
 #[tokio::test]

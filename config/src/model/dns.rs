@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Rule, Shedding};
+use super::{HealthPolicy, Rule, Shedding};
 use crate::{DomainName, Label, Location, Protocol};
 
 /// `[dns]`: the name servers.
@@ -15,6 +15,8 @@ pub struct Dns {
     /// UDP and TCP addresses to answer on. An unspecified IPv6 address stands for IPv6 alone, so that
     /// `0.0.0.0` may stand beside it.
     pub listen: Vec<SocketAddr>,
+    /// What is answered on encrypted, where there is a certificate.
+    pub tls: Option<DnsTls>,
     /// Address of `/metrics`, `/healthz` and `/status`.
     pub admin: SocketAddr,
     /// Time to live of steered answers.
@@ -45,6 +47,49 @@ pub struct Dns {
     pub protocol: Protocol,
 }
 
+impl Dns {
+    /// Every name server that can be told apart, with the address at which it is asked: its own
+    /// `admin`, or that of `[dns]`, which is each one's first address where it is all of them. Those
+    /// that share that of `[dns]` are `dns`: one of them answers.
+    pub fn admins(&self) -> Vec<(&str, SocketAddr)> {
+        let shared = self.admin;
+        let own = |server: &NameServer| match (server.admin, server.addresses.first()) {
+            (None, Some(first)) if shared.ip().is_unspecified() => {
+                Some(SocketAddr::new(*first, shared.port()))
+            }
+            (admin, _) => admin,
+        };
+        let (known, others): (Vec<_>, Vec<_>) =
+            self.nameservers.iter().partition(|server| own(server).is_some());
+        let known = known.into_iter().filter_map(|it| Some((it.name.as_str(), own(it)?)));
+        let others = match others.as_slice() {
+            [] if !self.nameservers.is_empty() => None,
+            [one] => Some((one.name.as_str(), shared)),
+            _ => Some(("dns", shared)),
+        };
+        known.chain(others).collect()
+    }
+}
+
+/// `[dns.tls]`: DNS over TLS (RFC 7858) and over HTTPS (RFC 8484).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsTls {
+    /// TCP addresses to answer on over TLS. With `https` there is at least one.
+    pub listen: Vec<SocketAddr>,
+    /// TCP addresses to answer on over HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// The certificate and those that lead to its root, in PEM; the first is ours.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+    /// Connections at once, on all these addresses.
+    pub connections: usize,
+    /// Those of one client.
+    pub per_client: usize,
+    /// A connection without a whole query for so long is closed.
+    pub idle: Duration,
+}
+
 /// What says where the networks are that the operator says nothing of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Geoip {
@@ -56,50 +101,6 @@ pub enum Geoip {
     None,
 }
 
-/// `[dns.health]`: how a name server checks every edge.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HealthPolicy {
-    /// What a check is.
-    pub check: HealthCheck,
-    /// Time from the start of one check of an edge to the start of the next.
-    pub interval: Duration,
-    /// A check without an answer by then has failed.
-    pub timeout: Duration,
-    /// Failures in a row that take an edge out.
-    pub down_after: u32,
-    /// Successes in a row that bring an edge back.
-    pub up_after: u32,
-    /// What is answered while no edge is up.
-    pub all_down: AllDown,
-}
-
-impl HealthPolicy {
-    /// The longest that it takes to notice that an edge is gone.
-    pub fn notice(&self) -> Duration {
-        self.interval.saturating_mul(self.down_after).saturating_add(self.timeout)
-    }
-}
-
-/// What a health check does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HealthCheck {
-    /// `GET` of [`crate::status::HEALTH_PATH`] on the edge's service address, 200 is up.
-    Http,
-    /// A TCP connection to the edge's service address.
-    Tcp,
-    /// No check: every edge counts as up.
-    None,
-}
-
-/// What DNS answers while every edge is down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AllDown {
-    /// As if every edge were up: a check may be wrong, no answer surely fails.
-    Every,
-    /// SERVFAIL, so that resolvers try another name server or use stale data.
-    Fail,
-}
-
 /// `[[dns.nameserver]]`: one of our name servers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NameServer {
@@ -107,6 +108,8 @@ pub struct NameServer {
     pub name: Label,
     /// Its addresses, for A, AAAA and glue.
     pub addresses: Vec<IpAddr>,
+    /// Where operators and Prometheus reach its `admin` address, if that isn't the one of `[dns]`.
+    pub admin: Option<SocketAddr>,
 }
 
 /// `[[dns.network]]`: what the operator knows about the clients of a network.

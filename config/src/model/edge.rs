@@ -49,6 +49,8 @@ pub struct Disk {
     pub path: PathBuf,
     /// Bytes that it may hold.
     pub size_bytes: u64,
+    /// It is used only while something is mounted here: the folder, or one above it.
+    pub mount: Option<PathBuf>,
 }
 
 /// What is evicted when the cache is full.
@@ -65,7 +67,7 @@ pub enum Eviction {
 pub struct Limits {
     /// Client connections open at once.
     pub connections: usize,
-    /// Bytes of a request's line and header section.
+    /// Bytes of a request's line and header section; the line may take three quarters of them.
     pub header_bytes: usize,
     /// Header fields of a request.
     pub header_count: usize,

@@ -54,6 +54,8 @@ pub struct SiteCache {
     pub targets: Vec<FieldName>,
     /// Whether clients may send the edge to the origin.
     pub client_refresh: ClientRefresh,
+    /// Whether answers say under which key they are stored (RFC 9211 section 2.7).
+    pub show_key: bool,
 }
 
 /// What RFC 9111 says, and nothing beyond but stale answers while an origin fails.
@@ -69,6 +71,7 @@ impl Default for SiteCache {
             cookies: Cookies::Pass,
             targets: Vec::new(),
             client_refresh: ClientRefresh::Limited,
+            show_key: false,
         }
     }
 }

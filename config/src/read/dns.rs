@@ -1,18 +1,18 @@
 //! `[dns]` and what stands below it.
 
-use std::time::Duration;
-
 use toml::Spanned;
 
-use super::{HOUR, Scope, admin, any_address, plain, steering};
+use super::{Scope, admin, any_address, health, plain, steering, tls};
 use crate::Zone;
 use crate::check::{Claims, File, Node};
-use crate::reader::{Fault, Reader};
-use crate::values::{address, choice, count, domain_name, duration, ip, label, path, prefix};
-use crate::{AllDown, Dns, Geoip, HealthCheck, HealthPolicy, NameServer, Network, Secondary};
+use crate::reader::Reader;
+use crate::values::{address, domain_name, ip, label, path, prefix};
+use crate::{Dns, Geoip, NameServer, Network, Secondary};
 
 /// The usual port of name servers.
 const PORT: u16 = 53;
+/// The usual port of their admin addresses.
+const ADMIN_PORT: u16 = 9153;
 
 pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Dns {
     claims.dns = Some(table.span());
@@ -25,8 +25,10 @@ pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>
     let listen = table
         .list("listen", r#""127.0.0.1:53""#, address(PORT))
         .unwrap_or_else(|| any_address(&addresses, PORT, table.span()));
-    let admin = admin(table, 9153);
-    claims.nodes.push(Node::new("dns", "the name server", &listen, &admin));
+    let admin = admin(table, ADMIN_PORT);
+    let node = Node::new("dns", "the name server", &listen, &admin);
+    let (tls, node) = tls::tls(table, claims, scope, node);
+    claims.nodes.push(node);
     claims.has_nameserver = table.has("nameserver");
     let ttls = steering::ttls(table, claims);
     let rules = table.tables("rule", |table| steering::rule(table, claims));
@@ -39,6 +41,7 @@ pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>
     let state = table.get("state", path);
     Dns {
         listen: plain(listen),
+        tls,
         admin: admin.into_inner(),
         ttl: ttls.ttl,
         ttl_min: ttls.min,
@@ -46,7 +49,7 @@ pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>
         state: state.map(|file| scope.folder.join(file.into_inner())),
         shedding: table.table("shedding", steering::shedding).unwrap_or_default(),
         geoip,
-        health: table.table("health", health).unwrap_or_else(default_health),
+        health: health::health(table, claims, scope),
         nameservers,
         networks: table.tables("network", |table| network(table, claims)),
         rules,
@@ -73,49 +76,12 @@ fn geoip(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Geoi
     Geoip::File(file)
 }
 
-fn default_health() -> HealthPolicy {
-    HealthPolicy {
-        check: HealthCheck::Http,
-        interval: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
-        down_after: 3,
-        up_after: 2,
-        all_down: AllDown::Every,
-    }
-}
-
-fn health(table: &mut Reader<'_>) -> HealthPolicy {
-    let default = default_health();
-    let checks =
-        [("http", HealthCheck::Http), ("tcp", HealthCheck::Tcp), ("none", HealthCheck::None)];
-    let all_down = [("every", AllDown::Every), ("fail", AllDown::Fail)];
-    let time = duration(Duration::from_millis(50)..=HOUR);
-    let policy = HealthPolicy {
-        check: table.get_or("check", default.check, choice(&checks)),
-        interval: table.get_or("interval", default.interval, &time),
-        timeout: table.get_or("timeout", default.timeout, &time),
-        down_after: table.get_or("down_after", default.down_after, count(1..=100)),
-        up_after: table.get_or("up_after", default.up_after, count(1..=100)),
-        all_down: table.get_or("all_down", default.all_down, choice(&all_down)),
-    };
-    // Checks of one edge never overlap.
-    if policy.timeout > policy.interval {
-        let key = if table.has("timeout") { "timeout" } else { "interval" };
-        let interval = crate::units::format_duration(policy.interval);
-        let fault = Fault {
-            message: format!("a check may take longer than the interval of {interval}"),
-            help: format!("make `timeout` at most `{interval}`, or `interval` longer"),
-        };
-        table.fault(table.span_of(key), key, fault);
-    }
-    policy
-}
-
 fn nameserver(table: &mut Reader<'_>, claims: &mut Claims) -> Option<NameServer> {
     let name = table.require("name", r#""ns1""#, label);
     let addresses = table.require_list("addresses", r#""192.0.2.53""#, ip);
     claims.nameservers.extend(name.clone());
-    Some(NameServer { name: name?.into_inner(), addresses: plain(addresses) })
+    let admin = table.get("admin", address(ADMIN_PORT)).map(Spanned::into_inner);
+    Some(NameServer { name: name?.into_inner(), addresses: plain(addresses), admin })
 }
 
 fn network(table: &mut Reader<'_>, claims: &mut Claims) -> Option<Network> {

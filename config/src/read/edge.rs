@@ -86,9 +86,19 @@ pub(super) fn cache(
 }
 
 fn disk(table: &mut Reader<'_>, scope: &Scope<'_>) -> Option<Disk> {
-    let path = table.require("path", r#""/var/cache/kingcdn""#, path);
+    let folder = table.require("path", r#""/var/cache/kingcdn""#, path);
     let size = table.require("size", r#""50 GiB""#, size(64 * MIB..=1024 * TIB));
-    Some(Disk { path: scope.folder.join(path?.into_inner()), size_bytes: size?.into_inner() })
+    let mount = table.get("mount", path);
+    let path = scope.folder.join(folder?.into_inner());
+    let mount = mount.map(|it| scope.folder.join(it.into_inner()));
+    if let Some(mount) = mount.as_ref().filter(|mount| !path.starts_with(mount)) {
+        let fault = Fault {
+            message: format!("`{}` isn't below `{}`", path.display(), mount.display()),
+            help: "name the mount point that `path` is on".to_owned(),
+        };
+        table.fault(table.span_of("mount"), "mount", fault);
+    }
+    Some(Disk { path, size_bytes: size?.into_inner(), mount })
 }
 
 pub(super) fn default_limits() -> Limits {

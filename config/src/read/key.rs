@@ -2,7 +2,7 @@
 
 use crate::reader::{Fault, Reader};
 use crate::values::{choice, cookie_name, field_name, flag, parameter};
-use crate::{FieldName, QueryKey, SiteKey};
+use crate::{FieldName, QueryKey, SiteKey, hearsay};
 
 use super::plain;
 
@@ -37,20 +37,11 @@ const SENSELESS: [(&[&str], &str, &str); 6] = [
         "this field says what to do with an object, not which one is meant",
         REMOVE,
     ),
-    (
-        &[
-            "cdn-loop", "forwarded", "front-end-https", "via", "x-forwarded-for",
-            "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-proto",
-            "x-forwarded-scheme", "x-forwarded-server", "x-forwarded-ssl", "x-host",
-            "x-http-host-override", "x-http-method", "x-http-method-override",
-            "x-method-override", "x-original-host", "x-original-url", "x-real-ip",
-            "x-rewrite-url", "x-wap-profile",
-        ],
-        "the edge removes this field or writes it itself: the origin never sees a client's",
-        REMOVE,
-    ),
+    (&["cdn-loop", "via"], UNSEEN, REMOVE),
 ];
 
+const UNSEEN: &str =
+    "the edge removes this field or writes it itself: the origin never sees a client's";
 const REMOVE: &str = "remove it from the list";
 
 pub(super) fn key(table: &mut Reader<'_>) -> SiteKey {
@@ -88,10 +79,13 @@ fn query(table: &mut Reader<'_>) -> QueryKey {
 fn headers(table: &mut Reader<'_>) -> Vec<FieldName> {
     let listed = table.list("headers", r#""X-Device""#, field_name).unwrap_or_default();
     for name in &listed {
-        let senseless = |(names, ..): &&(&[&str], _, _)| names.contains(&name.get_ref().as_str());
-        if let Some((_, reason, remedy)) = SENSELESS.iter().find(senseless) {
-            let message = format!("`{}` can't be part of the key: {reason}", name.get_ref());
-            table.fault(name.span(), "headers", Fault { message, help: (*remedy).to_owned() });
+        let text = name.get_ref().as_str();
+        let known = SENSELESS.iter().find(|(names, ..)| names.contains(&text));
+        let unseen = hearsay::is_spoken_for(text) || hearsay::steers(text);
+        let senseless = known.map(|(_, reason, remedy)| (*reason, *remedy));
+        if let Some((reason, remedy)) = senseless.or(unseen.then_some((UNSEEN, REMOVE))) {
+            let message = format!("`{text}` can't be part of the key: {reason}");
+            table.fault(name.span(), "headers", Fault { message, help: remedy.to_owned() });
         }
     }
     plain(listed)

@@ -90,6 +90,7 @@ fn cache(table: &mut Reader<'_>) -> SiteCache {
         cookies: table.get_or("cookies", default.cookies, choice(&cookies)),
         targets: targets(table),
         client_refresh: table.get_or("client_refresh", default.client_refresh, choice(&refresh)),
+        show_key: table.get_or("show_key", default.show_key, flag),
     }
 }
 

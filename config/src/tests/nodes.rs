@@ -154,3 +154,29 @@ fn the_name_server_and_the_origin_keep_their_addresses() {
     };
     assert_eq!((moved(Role::Dns), moved(Role::Origin)), (2, 2));
 }
+
+#[test]
+fn name_servers_are_asked_where_they_are() {
+    let server = |name: &str, at: &str, own: &str| {
+        format!("[[dns.nameserver]]\nname = \"{name}\"\naddresses = [\"{at}\"]\n{own}\n")
+    };
+    let [one, other] = [server("ns1", "192.0.2.53", ""), server("ns2", "2001:db8::53", "")];
+    let own = server("ns3", "198.51.100.53", "admin = \"10.0.0.3:9000\"");
+    let every = "[dns]\nadmin = \"0.0.0.0:9153\"\n";
+    for (parts_of_dns, expected) in [
+        (["", &one, ""].concat(), "ns1 127.0.0.1:9153"),
+        ([every, &one, ""].concat(), "ns1 192.0.2.53:9153"),
+        (["", &one, &other].concat(), "dns 127.0.0.1:9153"),
+        ([every, &one, &other].concat(), "ns1 192.0.2.53:9153, ns2 [2001:db8::53]:9153"),
+        (["", &one, &own].concat(), "ns3 10.0.0.3:9000, ns1 127.0.0.1:9153"),
+        (["", &own, &one, &other].concat(), "ns3 10.0.0.3:9000, dns 127.0.0.1:9153"),
+        ([every, &own, &one].concat(), "ns3 10.0.0.3:9000, ns1 192.0.2.53:9153"),
+        (["", &own].concat(), "ns3 10.0.0.3:9000"),
+    ] {
+        let text = parts_of_dns + &parts("cdn edge site");
+        let dns = parse(&text).unwrap_or_else(|report| panic!("{report}")).config.dns;
+        let dns = dns.expect("name servers");
+        let admins = dns.admins().into_iter().map(|(name, admin)| format!("{name} {admin}"));
+        assert_eq!(admins.collect::<Vec<_>>().join(", "), expected, "{text}");
+    }
+}

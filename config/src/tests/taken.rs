@@ -36,6 +36,7 @@ fn defaults_are_safe() {
     assert!(!site.cache.heuristic);
     assert!(site.cache.negative_ttl.is_empty() && site.cache.targets.is_empty());
     assert_eq!(site.cache.client_refresh, ClientRefresh::Limited);
+    assert!(!site.cache.show_key);
     assert!(site.upgrade.is_empty());
     assert_eq!(site.key.query, QueryKey::All);
     assert!(site.key.headers.is_empty() && site.key.cookies.is_empty());

@@ -17,6 +17,8 @@ const NSID: u16 = 3;
 const COOKIE: u16 = 10;
 /// Code of the option that asks how long a connection may idle (RFC 7828).
 const KEEPALIVE: u16 = 11;
+/// Code of the option that only fills room (RFC 7830 section 3).
+const PADDING: u16 = 12;
 /// Address families of the option (RFC 7871 section 6).
 const FAMILY_V4: u16 = 1;
 const FAMILY_V6: u16 = 2;
@@ -41,6 +43,8 @@ pub(crate) struct Edns {
     pub(crate) nsid: bool,
     /// Whether it asks how long a connection may idle.
     pub(crate) keepalive: bool,
+    /// Whether its length shall tell nothing, nor that of the answer.
+    pub(crate) padding: bool,
 }
 
 /// A client subnet option.
@@ -101,6 +105,7 @@ pub(crate) fn read(
         cookie: None,
         nsid: false,
         keepalive: false,
+        padding: false,
     };
     let version = opt.ttl >> 16 & 0xff;
     if version != 0 {
@@ -168,6 +173,7 @@ impl Edns {
                 COOKIE => taken.cookie = taken.cookie.or(Some(client_cookie(data)?)),
                 KEEPALIVE => taken.keepalive = true,
                 NSID => taken.nsid = true,
+                PADDING => taken.padding = true,
                 _ => {}
             }
         }
@@ -238,4 +244,11 @@ pub(crate) fn write_nsid(identity: &[u8], out: &mut Vec<u8>) {
     let [[a, b], [c, d]] = [NSID, length].map(u16::to_be_bytes);
     out.extend_from_slice(&[a, b, c, d]);
     out.extend_from_slice(identity);
+}
+
+/// Writes an option of so many octets that says nothing (RFC 7830 section 3).
+pub(crate) fn write_padding(octets: u16, out: &mut Vec<u8>) {
+    let ([high, low], [first, second]) = (PADDING.to_be_bytes(), octets.to_be_bytes());
+    out.extend_from_slice(&[high, low, first, second]);
+    out.resize(out.len() + usize::from(octets), 0);
 }

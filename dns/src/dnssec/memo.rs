@@ -43,7 +43,8 @@ pub(crate) struct Signed {
     set: [u8; 32],
     /// The data of its RRSIG records.
     pub(crate) data: Vec<Box<[u8]>>,
-    renewed: u32,
+    /// The second at which it is time for others.
+    pub(super) renewed: u32,
 }
 
 struct Table(Box<[ArcSwapOption<Signed>]>);
@@ -195,14 +196,15 @@ fn canonical(addresses: EdgeAddresses<'_>) -> Vec<Vec<u8>> {
     data
 }
 
-fn seconds(now: Timestamp) -> u32 {
+/// The second, in serial arithmetic.
+pub(crate) fn seconds(now: Timestamp) -> u32 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Serial arithmetic.
     let seconds = now.as_secs() as u32;
     seconds
 }
 
-/// RFC 4034 section 3.1.5.
-fn serial_before(one: u32, other: u32) -> bool {
+/// Whether a second comes before another (RFC 4034 section 3.1.5).
+pub(crate) fn serial_before(one: u32, other: u32) -> bool {
     other.wrapping_sub(one).cast_signed() > 0
 }
 

@@ -1,5 +1,7 @@
 //! An answer made provable: signatures behind its records, and denials.
 
+use std::cell::Cell;
+
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::NULL;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -7,7 +9,7 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use kingcdn_config::clock::Timestamp;
 
 use super::sign::{Canonical, Signer};
-use super::{DS, Memo, NSEC, NXNAME, RRSIG, denial};
+use super::{DS, Memo, NSEC, NXNAME, RRSIG, Signed, denial, serial_before};
 use crate::answer::Answer;
 use crate::name::Key;
 use crate::zone::{Zone, Zones};
@@ -21,6 +23,8 @@ pub(crate) struct Seal<'w> {
     pub(crate) compact_ok: bool,
     /// Whether it goes over a connection.
     pub(crate) stream: bool,
+    /// The second at which the first of the signatures is to be made anew.
+    pub(crate) until: Cell<u32>,
 }
 
 /// Too many denials are asked for to sign them all.
@@ -101,6 +105,7 @@ impl Seal<'_> {
         let data = [data];
         let set = Canonical { owner, rtype: NSEC, ttl, data: &data };
         let signed = self.memo.denial(signer, &set, (self.now, self.stream)).ok_or(Exhausted)?;
+        self.good_for(&signed);
         let [data] = data;
         let signatures = signed.data.iter().map(|data| unknown(&name, ttl, RRSIG, data.to_vec()));
         Ok([unknown(&name, ttl, NSEC, data)].into_iter().chain(signatures).collect())
@@ -149,8 +154,16 @@ impl Seal<'_> {
         let canonical =
             Canonical { owner: &owner, rtype: rtype.into(), ttl: first.ttl, data: &data };
         let signed = self.memo.signed(signer, &canonical, self.now);
+        self.good_for(&signed);
         let record = |data: &[u8]| unknown(&first.name, first.ttl, RRSIG, data.to_vec());
         signed.data.iter().map(|data| record(data)).collect()
+    }
+
+    /// The answer is good for no longer than these.
+    fn good_for(&self, signed: &Signed) {
+        if serial_before(signed.renewed, self.until.get()) {
+            self.until.set(signed.renewed);
+        }
     }
 
     fn signer(&self, owner: &Key, rtype: RecordType) -> Option<(&Zone, &Signer)> {

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use kingcdn_config::clock::Timestamp;
 use kingcdn_config::{Config, HealthCheck, HealthPolicy};
 
-use super::{Known, Machine, Monitor, Target, Teller};
+use super::{Known, Machine, Monitor, Prober, Target, Teller};
 use crate::steering::{Groups, Member, Work, seed};
 
-/// Every address of every edge, on the port of the edge's first listener.
-pub(super) fn targets(config: &Config) -> Vec<Target> {
+/// Every address of every edge, on the port that is checked.
+pub(super) fn targets(config: &Config, policy: &HealthPolicy) -> Vec<Target> {
     let edges = config.edges.iter().zip(0..);
     edges
         .flat_map(|(edge, index)| {
             let name: Arc<str> = edge.name.as_str().into();
-            let port = edge.listen.first().map_or(80, SocketAddr::port);
+            let usual = || edge.listen.first().map_or(80, SocketAddr::port);
+            let port = policy.port.unwrap_or_else(usual);
             edge.addresses.iter().map(move |address| Target {
                 edge: index,
                 name: Arc::clone(&name),
@@ -39,12 +40,12 @@ impl Teller {
 /// The machine of every target: one that is known from before, where nothing of it has changed.
 pub(super) fn machines(
     targets: &[Target],
-    policy: &HealthPolicy,
+    prober: &Prober,
     before: Option<&Monitor>,
     now: Timestamp,
 ) -> Vec<Machine> {
     let known: Vec<(Target, Machine)> = before
-        .filter(|before| before.policy.check == policy.check)
+        .filter(|before| before.prober.is_like(prober))
         .map(|before| before.targets.iter().cloned().zip(before.known().machines.clone()).collect())
         .unwrap_or_default();
     let machine = |target: &Target| {
@@ -52,9 +53,9 @@ pub(super) fn machines(
             known.name == target.name && known.service == target.service
         };
         let known = known.iter().find(same).map(|(_, machine)| machine.clone());
-        known.unwrap_or_else(|| match policy.check {
+        known.unwrap_or_else(|| match prober.how() {
             HealthCheck::None => Machine::always_up(now),
-            HealthCheck::Http | HealthCheck::Tcp => Machine::new(now),
+            HealthCheck::Http | HealthCheck::Https | HealthCheck::Tcp => Machine::new(now),
         })
     };
     targets.iter().map(machine).collect()

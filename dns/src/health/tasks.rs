@@ -7,7 +7,7 @@ use kingcdn_config::HealthCheck;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{Monitor, check};
+use super::Monitor;
 use crate::fleet::{self, Figures};
 
 /// Share of the interval by which checks are put off at random, so that name servers and edges
@@ -28,7 +28,7 @@ impl Monitor {
             tasks.spawn(Arc::clone(self).listen_to(index));
         }
         tasks.spawn(Arc::clone(self).think());
-        if self.policy.check != HealthCheck::None {
+        if self.prober.how() != HealthCheck::None {
             for index in 0..self.targets.len() {
                 tasks.spawn(Arc::clone(self).watch_one(index));
             }
@@ -50,7 +50,7 @@ impl Monitor {
             if wait {
                 sleep(self.jitter(self.policy.interval, index, round)).await;
             }
-            let result = check::check(self.policy.check, target.service, limit).await;
+            let result = self.prober.check(target.service, limit).await;
             self.observe(index, result);
             ticks.tick().await;
             wait = true;
@@ -86,7 +86,7 @@ impl Monitor {
     }
 
     /// Up to a tenth of an interval, evenly spread over targets and rounds.
-    fn jitter(&self, interval: Duration, index: usize, round: u64) -> Duration {
+    pub(super) fn jitter(&self, interval: Duration, index: usize, round: u64) -> Duration {
         // Fibonacci hashing: the golden ratio's multiples fill a circle evenly.
         let salt = self.clock.now().as_millis().unsigned_abs();
         let spread = (index as u64 + 1).wrapping_add(round).wrapping_add(salt);

@@ -1,12 +1,9 @@
+mod checks;
 mod wishes;
-
-use std::io::ErrorKind;
 
 use kingcdn_config::clock::Timestamp;
 use kingcdn_config::{Config, HealthCheck};
 use proptest::prelude::*;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::*;
@@ -72,7 +69,8 @@ fn monitor(config: &Config, check: HealthCheck, before: Option<&Monitor>) -> Arc
     dns.health.check = check;
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
     let clock = before.map_or_else(|| Clock::manual(Timestamp::default()), |b| b.clock.clone());
-    Arc::new(Monitor::new(config, &dns, groups(config).into(), clock, metrics, before))
+    let with = (groups(config).into(), Prober::new(config, &dns).unwrap());
+    Arc::new(Monitor::new(config, &dns, with, clock, metrics, before))
 }
 
 /// How every edge stands for IPv4 and IPv6, as letters.
@@ -138,58 +136,6 @@ fn a_reload_keeps_what_is_known() {
     assert_eq!(fleet(&monitor(&config, HealthCheck::None, Some(&first))), "U U U ");
 }
 
-/// An edge that answers every connection with this, or says nothing.
-async fn edge(answer: Option<&'static str>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut silent = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let Some(answer) = answer else {
-                silent.push(stream);
-                continue;
-            };
-            let mut request = [0; 1024];
-            let length = stream.read(&mut request).await.unwrap();
-            let request = String::from_utf8_lossy(&request[..length]).to_ascii_lowercase();
-            assert!(request.starts_with("get /.well-known/kingcdn/health http/1.1\r\n"));
-            assert!(request.contains(&format!("\r\nhost: {address}\r\n")));
-            stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    });
-    address
-}
-
-#[tokio::test]
-async fn checks_see_what_is_there() {
-    use HealthCheck::{Http, None as Nothing, Tcp};
-    let ok = edge(Some("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
-    let draining = edge(Some("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")).await;
-    let babbling = edge(Some("SSH-2.0-OpenSSH\r\n")).await;
-    let closing = edge(Some("")).await;
-    let silent = edge(None).await;
-    let nobody = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
-    let unavailable = http::StatusCode::SERVICE_UNAVAILABLE;
-    let cases = [
-        (Http, ok, Ok(())),
-        (Http, draining, Err(CheckError::Status(unavailable))),
-        (Http, babbling, Err(CheckError::Http)),
-        (Http, closing, Err(CheckError::Http)),
-        (Http, silent, Err(CheckError::Timeout)),
-        (Http, nobody, Err(CheckError::Connect(ErrorKind::ConnectionRefused))),
-        (Tcp, silent, Ok(())),
-        (Tcp, nobody, Err(CheckError::Connect(ErrorKind::ConnectionRefused))),
-        (Nothing, nobody, Ok(())),
-    ];
-    for (how, address, expected) in cases {
-        let result = check::check(how, address, Duration::from_millis(200)).await;
-        assert_eq!(result, expected, "{how:?}");
-    }
-}
-
 /// With what the defaults are, in time that runs as fast as it can.
 #[tokio::test(start_paused = true)]
 async fn a_dead_edge_is_out_within_five_seconds() {
@@ -206,4 +152,55 @@ async fn a_dead_edge_is_out_within_five_seconds() {
     monitor.observe(1, Ok(()));
     sleep(Duration::from_secs(5)).await;
     assert!(fleet(&monitor).starts_with("D D "), "{}", fleet(&monitor));
+}
+
+/// Nobody is told twice, and nobody of what is no news.
+#[test]
+fn changes_are_logged_once_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = testing::config(folder.path(), &[]);
+    let registry = prometheus::Registry::new();
+    let mut dns = config.dns.clone().unwrap();
+    dns.health.check = HealthCheck::Http;
+    let with = (groups(&config).into(), Prober::new(&config, &dns).unwrap());
+    let (clock, metrics) = (Clock::manual(Timestamp::default()), Metrics::new(&registry).unwrap());
+    let monitor = Monitor::new(&config, &dns, with, clock, metrics, None);
+    let log = testing::Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        for result in "+++-+---------+-++++".chars() {
+            let result = if result == '+' { Ok(()) } else { Err(FAILED) };
+            monitor.observe(0, result);
+        }
+    });
+    let address = "edge=seoul address=127.0.0.11:8080";
+    let up = format!("INFO edge is up {address}");
+    let down = format!("WARN edge is down {address} reason=\"no answer in time\"");
+    assert_eq!(log.lines(), [up.clone(), down, up]);
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    for line in [
+        "kingcdn_dns_health_changes_total 3\n",
+        "kingcdn_dns_health_checks_total{result=\"ok\"} 9\n",
+        "kingcdn_dns_health_checks_total{result=\"failed\"} 11\n",
+        "kingcdn_edge_up{edge=\"seoul\"} 1\n",
+    ] {
+        assert!(text.contains(line), "no {line} in {text}");
+    }
+    let changes = monitor.history().changes();
+    let told: Vec<_> = changes.iter().map(|it| (it.what.as_str(), it.reason.as_deref())).collect();
+    assert_eq!(told, [("up", None), ("down", Some("no answer in time")), ("up", None)]);
+}
+
+/// Checks don't fall into step: each is put off by up to a tenth of the interval.
+#[test]
+fn checks_are_spread() {
+    let folder = tempfile::tempdir().unwrap();
+    let monitor = monitor(&testing::config(folder.path(), &[]), HealthCheck::Http, None);
+    let second = Duration::from_secs(1);
+    let mut tenths = [0_u32; 10];
+    for (index, round) in (0..50).flat_map(|index| (0..20).map(move |round| (index, round))) {
+        let put_off = monitor.jitter(second, index, round);
+        assert!(put_off <= second / 10, "{put_off:?}");
+        tenths[usize::try_from(put_off.as_millis() / 10).unwrap().min(9)] += 1;
+    }
+    assert!(tenths.iter().all(|count| (50..200).contains(count)), "{tenths:?}");
 }

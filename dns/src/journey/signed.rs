@@ -8,7 +8,7 @@ use tracing::info;
 use super::{Outcome, Turn};
 use crate::decode::{Query, Refusal};
 use crate::encode::{Head, bare};
-use crate::record::{TransferEnd, Transport};
+use crate::record::TransferEnd;
 use crate::transfer::{Chain, Checked, Transfer, check, reject};
 
 impl Turn<'_> {
@@ -22,6 +22,8 @@ impl Turn<'_> {
     ) -> (Outcome, Option<Box<Transfer>>) {
         match check(packet, self.world.secondaries.secrets(), self.now) {
             Checked::Good(chain) if matches!(query.question, Err(Refusal::Transfer)) => {
+                // A zone hides its length among its messages, each of which is full.
+                query.promise.padded = false;
                 self.transfer(packet, query, (from, chain), out)
             }
             Checked::Good(mut chain) => {
@@ -51,7 +53,7 @@ impl Turn<'_> {
         (from, mut chain): (IpAddr, Chain),
         out: &mut Vec<u8>,
     ) -> (Outcome, Option<Box<Transfer>>) {
-        let stream = self.transport == Transport::Tcp;
+        let stream = self.transport.is_stream();
         let with = (chain.clone(), &self.journey.places);
         let metrics = &self.journey.metrics;
         match Transfer::grant(&self.world, (packet, query), (from, stream), with) {

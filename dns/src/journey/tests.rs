@@ -255,7 +255,7 @@ proptest! {
         packet.extend(tail);
         let reply = SERVER.with(|server| server.octets(&packet, Transport::Udp, "192.0.2.1"));
         if let Some(reply) = reply {
-            let edns = decode(&packet).unwrap().edns;
+            let edns = decode(&packet, &mut Key::root()).unwrap().edns;
             prop_assert!(reply.len() <= edns.map_or(512, |edns| usize::from(edns.payload)));
             prop_assert!(Message::from_vec(&reply).is_ok());
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hickory_proto::op::ResponseCode;
 
 use crate::answer::{Answer, EdgeAddresses};
-use crate::decode::{HEADER, Promise, Query, Question, Reader};
+use crate::decode::{HEADER, PAYLOAD_MAX, Promise, Query, Question, Reader};
 use crate::dnssec::Signed;
 use crate::encode::{self, Head, Writer, encode};
 use crate::name::Key;
@@ -13,6 +13,8 @@ use crate::name::Key;
 /// The longest answer that is kept, with its question: so that it fits into any packet, whatever the
 /// client takes and however long its OPT is.
 const LIMIT: usize = 512 - 80;
+/// The same for answers with signatures, which only clients with EDNS get.
+pub(super) const SEALED_LIMIT: usize = PAYLOAD_MAX as usize - 80;
 /// Type and class behind a question's name.
 const TYPE_AND_CLASS: usize = 4;
 /// The mark of a pointer (RFC 1035 section 4.1.4).
@@ -44,6 +46,11 @@ pub(crate) struct Addresses<'w> {
 impl Body {
     /// The records of an answer to a question for this name, unless they are too many.
     pub(crate) fn new(key: &Key, answer: &Answer) -> Option<Self> {
+        Self::within(key, answer, LIMIT)
+    }
+
+    /// The same, with so many octets at most.
+    pub(super) fn within(key: &Key, answer: &Answer, limit: usize) -> Option<Self> {
         // A question's octets are in lower case until they are overwritten with the client's.
         let question = question(key);
         let query = Query {
@@ -52,11 +59,11 @@ impl Body {
             octets: &question,
             edns: None,
             signed: false,
-            question: Ok(Question { key: key.clone(), rtype: 0.into(), chaos: false }),
+            question: Ok(Question { key, rtype: 0.into(), chaos: false }),
             promise: Promise::default(),
         };
         let mut packet = Vec::new();
-        let head = encode(&query, answer, (Writer::Ourselves, LIMIT), &mut packet);
+        let head = encode(&query, answer, (Writer::Ourselves, limit), &mut packet);
         let octets = packet.split_off((HEADER + question.len()).min(packet.len()));
         let made_for = u16::try_from(key.whole().len()).ok()?;
         let body = Self { head, octets: octets.into(), made_for, pointers: None };

@@ -8,8 +8,8 @@ use nix::cmsg_space;
 use nix::libc::{in_pktinfo, in6_pktinfo};
 use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage,
-    recvmmsg, sendmmsg, sendmsg, setsockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6,
+    SockaddrLike, recvmmsg, sendmmsg, sendmsg, setsockopt,
 };
 
 /// Datagrams at once.
@@ -17,27 +17,44 @@ const SLOTS: usize = 32;
 /// The longest query over UDP: what an Ethernet frame holds. What is cut here is malformed.
 const QUERY_BYTES: usize = 1472;
 
+/// Addresses of one family, in few octets: they are copied for every query.
+pub(super) trait Peer: SockaddrLike + Copy {
+    fn ip(&self) -> IpAddr;
+}
+
+impl Peer for SockaddrIn {
+    fn ip(&self) -> IpAddr {
+        IpAddr::V4(SockaddrIn::ip(self))
+    }
+}
+
+impl Peer for SockaddrIn6 {
+    fn ip(&self) -> IpAddr {
+        IpAddr::V6(SockaddrIn6::ip(self))
+    }
+}
+
 /// A batch of datagrams and their answers.
-pub(super) struct Batch {
+pub(super) struct Batch<P> {
     socket: UdpSocket,
     /// Whether the socket has all of the host's addresses: then the system doesn't know by itself
     /// from which of them an answer is expected.
     any_address: bool,
-    received: MultiHeaders<SockaddrStorage>,
-    sent: MultiHeaders<SockaddrStorage>,
+    received: MultiHeaders<P>,
+    sent: MultiHeaders<P>,
     packets: Box<[[u8; QUERY_BYTES]; SLOTS]>,
     /// As many as there are packets.
-    arrivals: Vec<Arrival>,
+    arrivals: Vec<Arrival<P>>,
     answers: [Vec<u8>; SLOTS],
     /// As many as there are answers.
-    departures: Vec<Option<SockaddrStorage>>,
+    departures: Vec<Option<P>>,
     /// From which of our addresses each answer goes, where that isn't known.
     senders: Vec<Option<Local>>,
 }
 
 /// How a packet came.
-struct Arrival {
-    from: SockaddrStorage,
+struct Arrival<P> {
+    from: P,
     octets: usize,
     to: Option<Local>,
 }
@@ -68,7 +85,7 @@ impl Waiting {
     }
 }
 
-impl Batch {
+impl<P: Peer> Batch<P> {
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
         let address = socket.local_addr()?.ip();
         let any_address = address.is_unspecified();
@@ -77,12 +94,18 @@ impl Batch {
             IpAddr::V6(_) if any_address => setsockopt(&socket, Ipv6RecvPacketInfo, &true)?,
             _ => {}
         }
-        let room = any_address.then(|| cmsg_space!(in6_pktinfo));
+        // As much as one takes, since the system reads all of it.
+        let room = |any_address: bool| {
+            any_address.then(|| match address {
+                IpAddr::V4(_) => cmsg_space!(in_pktinfo),
+                IpAddr::V6(_) => cmsg_space!(in6_pktinfo),
+            })
+        };
         Ok(Self {
             socket,
             any_address,
-            received: MultiHeaders::preallocate(SLOTS, room),
-            sent: MultiHeaders::preallocate(SLOTS, None),
+            received: MultiHeaders::preallocate(SLOTS, room(any_address)),
+            sent: MultiHeaders::preallocate(SLOTS, room(any_address)),
             packets: Box::new([[0; QUERY_BYTES]; SLOTS]),
             arrivals: Vec::with_capacity(SLOTS),
             answers: std::array::from_fn(|_| Vec::with_capacity(QUERY_BYTES)),
@@ -93,7 +116,11 @@ impl Batch {
 
     /// Takes the datagrams that have come; waits for the first as `waiting` says.
     pub(super) fn receive(&mut self, waiting: Waiting) -> io::Result<()> {
-        let mut slices = self.packets.each_mut().map(|packet| [IoSliceMut::new(packet)]);
+        let mut packets = self.packets.iter_mut();
+        let mut slices: [_; SLOTS] = std::array::from_fn(|_| {
+            let packet: &mut [u8] = packets.next().map_or(&mut [], |packet| packet);
+            [IoSliceMut::new(packet)]
+        });
         let (socket, flags) = (self.socket.as_raw_fd(), waiting.flags());
         self.arrivals.clear();
         let received = recvmmsg(socket, &mut self.received, &mut slices, flags, None)?;
@@ -112,8 +139,7 @@ impl Batch {
         for (packet, arrival) in self.packets.iter().zip(&self.arrivals) {
             let Some(out) = self.answers.get_mut(self.departures.len()) else { return };
             let Some(packet) = packet.get(..arrival.octets) else { continue };
-            let Some(client) = ip(&arrival.from) else { continue };
-            answer(packet, client, out);
+            answer(packet, arrival.from.ip(), out);
             if !out.is_empty() {
                 self.departures.push(Some(arrival.from));
                 self.senders.push(arrival.to);
@@ -123,49 +149,70 @@ impl Batch {
 
     /// Sends the answers. How many the system doesn't send: their clients ask again.
     pub(super) fn send(&mut self) -> u64 {
-        if self.any_address { self.send_each() } else { self.send_all() }
-    }
-
-    fn send_all(&mut self) -> u64 {
-        let slices = self.answers.each_ref().map(|answer| [IoSlice::new(answer)]);
+        let mut answers = self.answers.iter();
+        let slices: [_; SLOTS] =
+            std::array::from_fn(|_| [IoSlice::new(answers.next().map_or(&[], |answer| answer))]);
         let (socket, flags) = (self.socket.as_raw_fd(), MsgFlags::empty());
         let (mut rest, mut unsent) = (0..self.departures.len(), 0);
-        while let (Some(slices), Some(to)) = (
-            slices.get(rest.clone()).filter(|rest| !rest.is_empty()),
-            self.departures.get(rest.clone()),
-        ) {
-            let none: [ControlMessage<'_>; 0] = [];
-            let sent = sendmmsg(socket, &mut self.sent, slices, to, none, flags);
+        while let Some(from) = self.senders.get(rest.start).filter(|_| !rest.is_empty()) {
+            // Each answer goes from the address to which the query went, since clients take it from
+            // no other: at once as many as go from the same one.
+            let same = self.senders.iter().skip(rest.start).take_while(|other| *other == from);
+            let run = rest.start..rest.start + same.count();
+            let (Some(slices), Some(to)) = (slices.get(run.clone()), self.departures.get(run))
+            else {
+                break;
+            };
+            let control = from.as_ref().map(Local::control);
+            let control = control.as_slice();
+            let sent = match (from, to) {
+                // There is room for what isn't told, and it must not be sent empty.
+                (None, [to, ..]) if self.any_address => {
+                    sendmsg(socket, &slices[0], &[], flags, to.as_ref()).map(|_| 1)
+                }
+                _ => sendmmsg(socket, &mut self.sent, slices, to, control, flags)
+                    .map(Iterator::count),
+            };
             // It stops before one that can't be sent, and fails when that is the first.
-            match sent.map_or(0, Iterator::count) {
-                0 => {
+            match sent {
+                Ok(count @ 1..) => rest.start += count,
+                _ => {
                     unsent += 1;
                     rest.start += 1;
                 }
-                count => rest.start += count,
             }
         }
         unsent
     }
+}
 
-    /// Each answer from the address to which the query went: clients take it from no other.
-    fn send_each(&self) -> u64 {
-        let (socket, flags) = (self.socket.as_raw_fd(), MsgFlags::empty());
-        let answers = self.answers.iter().zip(&self.departures).zip(&self.senders);
-        let unsent = answers.filter(|((answer, to), from)| {
-            let from = match from {
-                Some(Local::V4(from)) => &[ControlMessage::Ipv4PacketInfo(from)][..],
-                Some(Local::V6(from)) => &[ControlMessage::Ipv6PacketInfo(from)],
-                None => &[],
-            };
-            sendmsg(socket, &[IoSlice::new(answer)], from, flags, to.as_ref()).is_err()
-        });
-        unsent.count() as u64
+impl Local {
+    fn control(&self) -> ControlMessage<'_> {
+        match self {
+            Self::V4(from) => ControlMessage::Ipv4PacketInfo(from),
+            Self::V6(from) => ControlMessage::Ipv6PacketInfo(from),
+        }
+    }
+}
+
+impl PartialEq for Local {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::V4(one), Self::V4(other)) => {
+                let parts = |of: &in_pktinfo| (of.ipi_spec_dst.s_addr, of.ipi_addr.s_addr);
+                parts(one) == parts(other)
+            }
+            (Self::V6(one), Self::V6(other)) => {
+                let parts = |of: &in6_pktinfo| (of.ipi6_addr.s6_addr, of.ipi6_ifindex);
+                parts(one) == parts(other)
+            }
+            _ => false,
+        }
     }
 }
 
 /// To which of our addresses a packet went.
-fn local(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Local> {
+fn local<P>(message: &RecvMsg<'_, '_, P>) -> Option<Local> {
     message.cmsgs().ok()?.find_map(|control| match control {
         // The way back is the system's choice, whichever way it came.
         ControlMessageOwned::Ipv4PacketInfo(to) => {
@@ -175,12 +222,4 @@ fn local(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Local> {
         ControlMessageOwned::Ipv6PacketInfo(to) => Some(Local::V6(to)),
         _ => None,
     })
-}
-
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-        (Some(v4), _) => Some(IpAddr::V4(v4.ip())),
-        (_, Some(v6)) => Some(IpAddr::V6(v6.ip())),
-        _ => None,
-    }
 }

@@ -1,94 +1,43 @@
-//! DNS over TCP (RFC 7766).
+//! Connections: DNS over TCP (RFC 7766), over TLS (RFC 7858) and over HTTPS (RFC 8484).
 
-use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use kingcdn_config::DnsLimits;
-use kingcdn_config::clock::Stopwatch;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-use tracing::{debug, info};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
 
+use super::{Limits, https, stream};
 use crate::journey::Journey;
-use crate::record::{Metrics, OpenConnection, TransferEnd, Transport};
-use crate::transfer::{Transfer, send as send_zone};
+use crate::record::{Handshake, Transport};
 
-/// The longest query. Nobody makes us keep what no query needs.
-const QUERY_BYTES: usize = 16 << 10;
-/// While more than this share of the connections is taken, those that idle have …
-const CROWDED: usize = 4;
-/// … this time alone (RFC 7766 section 6.2.3).
-const IDLE_CROWDED: Duration = Duration::from_secs(1);
-/// How long a connection is listened to once the server stops: a query may be under way.
-const FAREWELL: Duration = Duration::from_millis(250);
-/// A pause for when no connection can be accepted.
-const BREATH: Duration = Duration::from_millis(100);
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// What a connection over TLS keeps of what its client doesn't read.
+const TLS_BUFFER: usize = 32 << 10;
 
-/// What bounds connections.
+/// What is spoken on a connection.
 #[derive(Clone)]
-pub(crate) struct Limits {
-    all: Arc<Semaphore>,
-    limits: DnsLimits,
-    /// Connections by client. Held for the time of a count.
-    clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    metrics: Arc<Metrics>,
+pub(super) enum Spoken {
+    Plain,
+    /// DNS over TLS.
+    Tls(Arc<ServerConfig>),
+    Https(Arc<ServerConfig>),
 }
 
-/// The place of one connection, given back when it drops.
-struct Admitted {
-    client: IpAddr,
-    clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    _place: OwnedSemaphorePermit,
-    _open: OpenConnection,
-}
-
-impl Limits {
-    /// Connections on all addresses, and those of one client: the rest are for others (RFC 7766
-    /// section 6.2.2).
-    pub(crate) fn new(limits: DnsLimits, metrics: Arc<Metrics>) -> Self {
-        let all = Arc::new(Semaphore::new(limits.tcp_connections));
-        Self { all, limits, clients: Arc::default(), metrics }
-    }
-
-    /// How long a connection may idle (RFC 7766 section 6.2.3).
-    fn idle(&self) -> Duration {
-        let crowded = self.all.available_permits() < self.limits.tcp_connections / CROWDED;
-        if crowded { self.limits.tcp_idle.min(IDLE_CROWDED) } else { self.limits.tcp_idle }
-    }
-
-    /// A place for a connection of this client, unless it has too many.
-    fn admit(&self, client: IpAddr, place: OwnedSemaphorePermit) -> Option<Admitted> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = clients.entry(client).or_default();
-        if *open >= self.limits.tcp_per_client {
-            self.metrics.refused_connection();
-            return None;
-        }
-        *open += 1;
-        Some(Admitted {
-            client,
-            clients: Arc::clone(&self.clients),
-            _place: place,
-            _open: self.metrics.connection(),
-        })
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = clients.get_mut(&self.client) {
-            *open -= 1;
-            if *open == 0 {
-                clients.remove(&self.client);
-            }
+impl Spoken {
+    fn transport(&self) -> Transport {
+        match self {
+            Self::Plain => Transport::Tcp,
+            Self::Tls(_) => Transport::Tls,
+            Self::Https(_) => Transport::Https,
         }
     }
 }
@@ -96,19 +45,22 @@ impl Drop for Admitted {
 /// Accepts connections until `stop` turns true, then lets those that are open finish their query.
 pub(super) async fn serve(
     listener: TcpListener,
+    spoken: Spoken,
     journey: Journey,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
+    let transport = spoken.transport();
     loop {
         while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
-            accepted = accept(&listener, &limits) => accepted,
+            accepted = limits.accept(&listener, transport) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         if let Some((stream, client, admitted)) = accepted {
-            let task = connection(stream, client, journey.clone(), limits.clone(), stop.clone());
+            let with = Context { client: client.ip(), journey: journey.clone() };
+            let task = connection(stream, spoken.clone(), with, limits.clone(), stop.clone());
             connections.spawn(async move {
                 task.await;
                 drop(admitted);
@@ -118,114 +70,51 @@ pub(super) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// The next connection that may stay. While all places are taken, the kernel keeps the others.
-async fn accept(
-    listener: &TcpListener,
-    limits: &Limits,
-) -> Option<(TcpStream, SocketAddr, Admitted)> {
-    let place = Arc::clone(&limits.all).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, client)) => {
-            let admitted = limits.admit(client.ip().to_canonical(), place)?;
-            Some((stream, client, admitted))
-        }
-        Err(error) => {
-            debug!(%error, "no connection accepted");
-            sleep(BREATH).await;
-            None
-        }
-    }
+/// Who asks, and who answers.
+pub(super) struct Context {
+    pub(super) client: IpAddr,
+    pub(super) journey: Journey,
 }
 
-/// Answers one connection's queries in their order. A query is read when the answer to the one
-/// before is with the kernel.
 async fn connection(
-    mut stream: TcpStream,
-    client: SocketAddr,
-    journey: Journey,
+    stream: TcpStream,
+    spoken: Spoken,
+    with: Context,
     limits: Limits,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
-    let client = client.ip();
-    let (mut tally, mut packet, mut out) = (journey.tally(), Vec::new(), Vec::new());
-    loop {
-        let received = {
-            let mut receiving = pin!(receive(&mut stream, &mut packet));
-            tokio::select! {
-                received = timeout(limits.idle(), &mut receiving) => received,
-                () = stopped(&mut stop) => timeout(FAREWELL, receiving).await,
-            }
-        };
-        // Closed, broken or idle.
-        let Ok(Ok(())) = received else { return };
-        let started = Stopwatch::start();
-        let mut turn = journey.turn(Transport::Tcp, &mut tally);
-        let granted = turn.answer(&packet, client, &mut out);
-        turn.end(started.elapsed());
-        if let Some(granted) = granted {
-            match transfer(&mut stream, *granted, &journey, &limits).await {
-                true => continue,
-                false => return,
+    match spoken {
+        Spoken::Plain => stream::converse(stream, Transport::Tcp, with, limits, stop).await,
+        Spoken::Tls(tls) => {
+            if let Some(stream) = shake_hands(stream, tls, &with, &limits).await {
+                stream::converse(stream, Transport::Tls, with, limits, stop).await;
             }
         }
-        if out.is_empty() {
-            continue;
-        }
-        match timeout(limits.idle(), send(&mut stream, &mut out)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return debug!(%error, %client, "answer not sent"),
-            Err(_) => return debug!(%client, "answer not read"),
+        Spoken::Https(tls) => {
+            if let Some(stream) = shake_hands(stream, tls, &with, &limits).await {
+                https::converse(stream, with, limits, stop).await;
+            }
         }
     }
 }
 
-/// Sends a zone; whether it got through.
-async fn transfer(
-    stream: &mut TcpStream,
-    granted: Transfer,
-    journey: &Journey,
+/// A connection with TLS, unless it fails or takes too long.
+pub(super) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    tls: Arc<ServerConfig>,
+    with: &Context,
     limits: &Limits,
-) -> bool {
-    let (secondary, zone) = (granted.secondary.clone(), granted.zone.name());
-    let mut messages = send_zone(granted, journey.clock.clone());
-    let (mut count, mut whole) = (0, false);
-    while let Some(message) = messages.recv().await {
-        let Some(mut message) = message else {
-            whole = true;
-            break;
-        };
-        count += 1;
-        if !matches!(timeout(limits.limits.tcp_idle, send(stream, &mut message)).await, Ok(Ok(())))
-        {
-            break;
+) -> Option<TlsStream<S>> {
+    let bounded = |tls: &mut rustls::ServerConnection| tls.set_buffer_limit(Some(TLS_BUFFER));
+    let shaken = timeout(HANDSHAKE, TlsAcceptor::from(tls).accept_with(stream, bounded)).await;
+    let (how, stream) = match shaken {
+        Ok(Ok(stream)) => (Handshake::Done, Some(stream)),
+        Ok(Err(error)) => {
+            debug!(%error, client = %with.client, "no TLS");
+            (Handshake::Failed, None)
         }
-    }
-    info!(%secondary, %zone, messages = count, whole, "zone transferred");
-    let end = if whole { TransferEnd::Sent } else { TransferEnd::Broken };
-    limits.metrics.transfer(end);
-    whole
-}
-
-/// Returns when the server is to stop, or is gone.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Reads the next message (RFC 1035 section 4.2.2).
-async fn receive(stream: &mut TcpStream, packet: &mut Vec<u8>) -> io::Result<()> {
-    let length = usize::from(stream.read_u16().await?);
-    if length > QUERY_BYTES {
-        return Err(io::Error::from(io::ErrorKind::InvalidData));
-    }
-    packet.resize(length, 0);
-    stream.read_exact(packet).await?;
-    Ok(())
-}
-
-/// Sends a message, its length in one write with it (RFC 7766 section 8).
-async fn send(stream: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<()> {
-    // No answer is longer.
-    let length = u16::try_from(out.len()).unwrap_or(u16::MAX);
-    out.splice(..0, length.to_be_bytes());
-    stream.write_all(out).await
+        Err(_) => (Handshake::Late, None),
+    };
+    limits.metrics.encrypted.shook_hands(how);
+    stream
 }

@@ -2,14 +2,15 @@
 //! go.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use kingcdn_config::clock::Stopwatch;
+use nix::sys::socket::{SockaddrIn, SockaddrIn6};
 use tokio::sync::watch;
 use tracing::{error, warn};
 
-use super::batch::{Batch, Waiting};
+use super::batch::{Batch, Peer, Waiting};
 use crate::journey::Journey;
 use crate::record::{Metrics, Transport};
 
@@ -29,7 +30,20 @@ pub(super) fn serve(
     metrics: &Metrics,
     stop: &watch::Receiver<bool>,
 ) {
-    let mut batch = match patient(socket) {
+    match socket.local_addr() {
+        Ok(SocketAddr::V4(_)) => answer::<SockaddrIn>(socket, journey, metrics, stop),
+        Ok(SocketAddr::V6(_)) => answer::<SockaddrIn6>(socket, journey, metrics, stop),
+        Err(error) => error!(%error, "no queries over UDP"),
+    }
+}
+
+fn answer<P: Peer>(
+    socket: UdpSocket,
+    journey: &Journey,
+    metrics: &Metrics,
+    stop: &watch::Receiver<bool>,
+) {
+    let mut batch = match patient::<P>(socket) {
         Ok(batch) => batch,
         Err(error) => return error!(%error, "no queries over UDP"),
     };
@@ -57,7 +71,7 @@ pub(super) fn serve(
     let _silence = (0..LAST_BATCHES).try_for_each(|_| next(Waiting::Not));
 }
 
-fn patient(socket: UdpSocket) -> io::Result<Batch> {
+fn patient<P: Peer>(socket: UdpSocket) -> io::Result<Batch<P>> {
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     Batch::new(socket)

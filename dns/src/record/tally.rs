@@ -20,8 +20,11 @@ pub(crate) struct Tally {
     decisions: Counts<Decision>,
     silences: Counts<Silence>,
     limited: Counts<Limited>,
-    /// Queries since one was logged.
-    unlogged: u32,
+    /// Queries since one was logged, once there was one.
+    unlogged: Option<u32>,
+    /// How many began to count before us: of many connections with a query each, one in so many has
+    /// one logged, too.
+    before: u32,
     subnets: u64,
     truncated: u64,
     seconds: LocalHistogram,
@@ -40,14 +43,15 @@ impl<K: PartialEq> Counts<K> {
 }
 
 impl Tally {
-    pub(super) fn new(seconds: LocalHistogram) -> Self {
+    pub(super) fn new(seconds: LocalHistogram, before: u32) -> Self {
         Self {
             queries: Counts(Vec::new()),
             answers: Counts(Vec::new()),
             decisions: Counts(Vec::new()),
             silences: Counts(Vec::new()),
             limited: Counts(Vec::new()),
-            unlogged: 0,
+            unlogged: None,
+            before,
             subnets: 0,
             truncated: 0,
             seconds,
@@ -84,11 +88,10 @@ impl Tally {
 
     /// Whether this query is the one of `one_in` that is logged.
     pub(crate) fn sample(&mut self, one_in: u32) -> bool {
-        self.unlogged += 1;
-        let logged = one_in > 0 && self.unlogged >= one_in;
-        if logged || one_in == 0 {
-            self.unlogged = 0;
-        }
+        let Some(first) = self.before.checked_rem(one_in) else { return false };
+        let unlogged = self.unlogged.unwrap_or(first) + 1;
+        let logged = unlogged >= one_in;
+        self.unlogged = Some(if logged { 0 } else { unlogged });
         logged
     }
 

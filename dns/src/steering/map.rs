@@ -56,9 +56,13 @@ struct Family<K> {
     sources: Ranges<K>,
 }
 
-/// Every list once.
+/// Every list once, one behind the other.
 #[derive(Debug)]
-struct Lists(Vec<Box<[GroupIndex]>>);
+struct Lists {
+    groups: Box<[GroupIndex]>,
+    /// Where each ends.
+    ends: Box<[u32]>,
+}
 
 /// Why no map could be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -171,7 +175,7 @@ impl MapBuilder {
         Map {
             v4: Family { lists: v4.0, sources: v4.1 },
             v6: Family { lists: v6.0, sources: v6.1 },
-            lists: Lists(lists.into_iter().map(|(_, list)| list).collect()),
+            lists: Lists::new(lists.into_iter().map(|(_, list)| list)),
         }
     }
 
@@ -241,7 +245,7 @@ impl Map {
 
     /// Every list of edges, once.
     pub fn lists(&self) -> impl Iterator<Item = &[GroupIndex]> {
-        self.lists.0.iter().map(|list| &**list)
+        (0..).take(self.lists.ends.len()).map(|number| self.lists.get(number))
     }
 
     /// Ranges of either family after merging.
@@ -251,17 +255,30 @@ impl Map {
 
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        let lists = self.lists.0.iter();
         self.v4.lists.bytes()
             + self.v4.sources.bytes()
             + self.v6.lists.bytes()
             + self.v6.sources.bytes()
-            + lists.map(|list| size_of_val(&**list) + size_of::<Box<[GroupIndex]>>()).sum::<usize>()
+            + size_of_val(&*self.lists.groups)
+            + size_of_val(&*self.lists.ends)
     }
 }
 
 impl Lists {
+    fn new(lists: impl Iterator<Item = Box<[GroupIndex]>>) -> Self {
+        let (mut groups, mut ends) = (Vec::new(), Vec::new());
+        for list in lists {
+            groups.extend_from_slice(&list);
+            // A gigabyte of lists is more than any map has.
+            ends.push(u32::try_from(groups.len()).unwrap_or(u32::MAX));
+        }
+        Self { groups: groups.into(), ends: ends.into() }
+    }
+
     fn get(&self, number: u32) -> &[GroupIndex] {
-        self.0.get(number as usize).map_or(&[], |list| list)
+        let number = number as usize;
+        let Some(end) = self.ends.get(number) else { return &[] };
+        let start = number.checked_sub(1).and_then(|before| self.ends.get(before)).unwrap_or(&0);
+        self.groups.get(*start as usize..*end as usize).unwrap_or_default()
     }
 }

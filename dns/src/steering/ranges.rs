@@ -18,6 +18,13 @@ pub(super) trait Bits: Copy + Ord {
     const ZERO: Self;
     /// The last address.
     const MAX: Self;
+    /// Of an address the first bits by which an index of many ranges goes. None where most of the
+    /// addresses in use begin alike.
+    const INDEX_BITS: u8;
+    /// Ranges of a block at most.
+    const BLOCK: usize;
+    /// The first so many bits, as a number.
+    fn first_bits(self, bits: u8) -> usize;
     /// The address after this one, if there is one.
     fn next(self) -> Option<Self>;
     /// The address before this one, if there is one.
@@ -36,11 +43,18 @@ pub(super) trait Bits: Copy + Ord {
 }
 
 macro_rules! bits {
-    ($type:ty, $length:literal) => {
+    ($type:ty, $length:literal, $index:literal, $block:literal) => {
         impl Bits for $type {
             const LENGTH: u8 = $length;
             const ZERO: Self = 0;
             const MAX: Self = <$type>::MAX;
+            const INDEX_BITS: u8 = $index;
+            const BLOCK: usize = $block;
+
+            #[allow(clippy::cast_possible_truncation)] // At most 16 bits.
+            fn first_bits(self, bits: u8) -> usize {
+                self.checked_shr(u32::from($length - bits)).unwrap_or(0) as usize
+            }
 
             fn next(self) -> Option<Self> {
                 self.checked_add(1)
@@ -75,14 +89,25 @@ macro_rules! bits {
     };
 }
 
-bits!(u32, 32);
-bits!(u128, 128);
+// A block of IPv4's is two cache lines.
+bits!(u32, 32, 16, 64);
+bits!(u128, 128, 0, 256);
 
 /// Every address of a family with its number, neighbours of equal number merged.
 #[derive(Debug)]
 pub(super) struct Ranges<K> {
     /// Ascending; the first begins at the first address.
     chunks: Vec<Chunk<K>>,
+    /// The block of the first address of every network of [`Bits::INDEX_BITS`] bits, where there are
+    /// many blocks: a search looks between two of them.
+    index: Box<[Corner]>,
+}
+
+/// A block: its chunk, and its number there.
+#[derive(Debug, Clone, Copy)]
+struct Corner {
+    chunk: u16,
+    block: u16,
 }
 
 #[derive(Debug)]
@@ -128,7 +153,9 @@ impl<K: Bits> Ranges<K> {
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
         let chunks = self.chunks.iter().map(Chunk::bytes);
-        self.chunks.capacity() * size_of::<Chunk<K>>() + chunks.sum::<usize>()
+        self.chunks.capacity() * size_of::<Chunk<K>>()
+            + size_of_val(&*self.index)
+            + chunks.sum::<usize>()
     }
 
     /// The number at an address.
@@ -153,17 +180,61 @@ impl<K: Bits> Ranges<K> {
 
     /// The range that holds an address.
     fn find(&self, address: K) -> Place {
-        // The first begins at the first address, so at least one begins at or before this; and so
-        // it is in a chunk and in a block.
-        let chunk = self.chunks.partition_point(|chunk| chunk.begin <= address) - 1;
+        let (chunk, block) = self.block(address);
         let Chunk { blocks, begins, .. } = &self.chunks[chunk];
-        let block = blocks.partition_point(|block| block.begin <= address) - 1;
         let Block { begin, first, step } = blocks[block];
         let first = usize::from(first);
         let end = blocks.get(block + 1).map_or(begins.len(), |next| next.first.into());
         let steps = address.steps(begin, step).unwrap_or(u16::MAX);
         let index = first + begins[first..end].partition_point(|begin| *begin <= steps) - 1;
         Place { chunk, block, index }
+    }
+
+    /// The block that holds an address: its chunk, and its number there.
+    ///
+    /// The first begins at the first address, so at least one begins at or before this.
+    fn block(&self, address: K) -> (usize, usize) {
+        let bits = address.first_bits(K::INDEX_BITS);
+        let from = self.index.get(bits).copied().unwrap_or(Corner { chunk: 0, block: 0 });
+        let to = self.index.get(bits + 1).copied();
+        let first = usize::from(from.chunk);
+        let last = to.map_or(self.chunks.len() - 1, |to| to.chunk.into());
+        let chunk = match last - first {
+            0 => first,
+            _ => {
+                let chunks = &self.chunks[first..=last];
+                first + chunks.partition_point(|chunk| chunk.begin <= address) - 1
+            }
+        };
+        let blocks = &self.chunks[chunk].blocks;
+        let first = if chunk == first { from.block.into() } else { 0 };
+        let end = match to {
+            Some(to) if usize::from(to.chunk) == chunk => usize::from(to.block) + 1,
+            _ => blocks.len(),
+        };
+        let block = blocks[first..end].partition_point(|block| block.begin <= address);
+        (chunk, first + block - 1)
+    }
+
+    /// Makes the index, where it shortens searches and fits.
+    fn indexed(mut self) -> Self {
+        if K::INDEX_BITS == 0 || self.len() < INDEXED || self.chunks.len() > usize::from(u16::MAX) {
+            return self;
+        }
+        let mut index = Vec::with_capacity(1 << K::INDEX_BITS);
+        let mut at = Corner { chunk: 0, block: 0 };
+        for (chunk, number) in self.chunks.iter().zip(0..) {
+            for (block, place) in chunk.blocks.iter().zip(0..) {
+                // Those that begin before this block, and not before one that is known already.
+                let before = block.begin.previous().map(|last| last.first_bits(K::INDEX_BITS));
+                let missing = before.map_or(0, |last| (last + 1).saturating_sub(index.len()));
+                index.extend(std::iter::repeat_n(at, missing));
+                at = Corner { chunk: number, block: place };
+            }
+        }
+        index.resize(1 << K::INDEX_BITS, at);
+        self.index = index.into();
+        self
     }
 }
 
@@ -209,9 +280,10 @@ impl Numbers {
     }
 }
 
-/// Ranges of a chunk, and of a block, at most.
+/// Ranges of a chunk at most.
 const CHUNK: usize = 1 << 14;
-const BLOCK: usize = 1 << 11;
+/// Ranges from which on an index is worth its memory.
+const INDEXED: usize = 1 << 14;
 
 /// Makes [`Ranges`].
 #[derive(Debug)]
@@ -259,14 +331,14 @@ impl<K: Bits> Builder<K> {
         self.close_block();
         self.close_chunk();
         self.chunks.shrink_to_fit();
-        Ranges { chunks: self.chunks }
+        Ranges { chunks: self.chunks, index: Box::default() }.indexed()
     }
 
     fn open(&mut self, start: K, number: u32) {
         if let Some((begin, _)) = self.open.first() {
             let step = self.step.min(start.alignment(*begin));
             // Those before it are nearer, so they fit where it fits.
-            if self.open.len() < BLOCK && start.steps(*begin, step).is_some() {
+            if self.open.len() < K::BLOCK && start.steps(*begin, step).is_some() {
                 self.step = step;
             } else {
                 self.close_block();

@@ -152,7 +152,8 @@ impl<'p> Record<'p> {
             reader.take(usize::from(length))?;
         }
         let message = packet.get(..packet.len() - reader.0.len())?;
-        let name = Key::read(&mut reader)?;
+        let mut name = Key::root();
+        name.read(&mut reader)?;
         let head = (reader.u16()?, reader.u16()?, reader.u32()?);
         let length = reader.u16()?;
         let mut data = Reader(reader.take(usize::from(length))?);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::dnssec::keys::KeyError;
+use crate::tls::TlsFault;
 use crate::transfer::SecretError;
 
 /// A zone or database that can't be served, and where.
@@ -105,6 +106,9 @@ pub enum Fault {
     /// Two zones of one name.
     #[error("the zone `{0}` is given twice")]
     Twice(String),
+    /// A certificate or key that can't be used.
+    #[error(transparent)]
+    Tls(TlsFault),
     /// The location database isn't one.
     #[error("isn't a location database: {0}")]
     Database(String),
@@ -141,6 +145,7 @@ impl Fault {
             Self::AliasAndMore(_) => "keep either the CNAME record or the others",
             Self::WildcardDelegation => "delegate each name by itself",
             Self::Twice(_) => "keep one of them",
+            Self::Tls(fault) => fault.remedy(),
             Self::Database(_) => {
                 "give a city database in MaxMind's format (.mmdb), or one of `kingcdn geo build`"
             }

@@ -4,10 +4,11 @@
 #[path = "../../src/testing.rs"]
 pub(crate) mod testing;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kingcdn_config::Config;
@@ -74,6 +75,19 @@ pub(crate) fn query(id: u16, name: &str) -> Vec<u8> {
     packet
 }
 
+/// An address that nobody has for UDP nor TCP, outside of where the system takes ports from: whoever
+/// else runs here may get any of those before a program of ours does.
+pub(crate) fn free() -> SocketAddr {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let ports = std::iter::repeat_with(|| {
+        let next = std::process::id() * 31 + TAKEN.fetch_add(1, Ordering::Relaxed);
+        20_000 + u16::try_from(next % 9000).unwrap()
+    });
+    let addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let is_free = |at: &SocketAddr| UdpSocket::bind(at).is_ok() && TcpListener::bind(at).is_ok();
+    addresses.take(9000).find(is_free).unwrap()
+}
+
 /// An unbound that ends with the test.
 pub(crate) struct Unbound(Child);
 
@@ -90,10 +104,22 @@ pub(crate) fn unbound(
     authority: SocketAddr,
     anchors: &[String],
 ) -> (Unbound, SocketAddr) {
-    let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    unbound_over(folder, &format!("127.0.0.1@{}", authority.port()), None, anchors)
+}
+
+/// The same over TLS, where there is a file with the certificate to believe.
+pub(crate) fn unbound_over(
+    folder: &Path,
+    authority: &str,
+    tls: Option<&Path>,
+    anchors: &[String],
+) -> (Unbound, SocketAddr) {
+    let address = free();
     let folder = folder.display();
-    let stub =
-        |zone| format!("stub-zone:\n name: {zone}\n stub-addr: 127.0.0.1@{}\n", authority.port());
+    let over = tls.map_or("", |_| " stub-tls-upstream: yes\n");
+    let bundle = tls.map(|file| format!(" tls-cert-bundle: \"{}\"\n", file.display()));
+    let bundle = bundle.unwrap_or_default();
+    let stub = |zone| format!("stub-zone:\n name: {zone}\n stub-addr: {authority}\n{over}");
     let trust: String = match anchors {
         [] => " domain-insecure: \"test.\"\n".to_owned(),
         anchors => anchors.iter().map(|ds| format!(" trust-anchor: \"{ds}\"\n")).collect(),
@@ -105,7 +131,7 @@ pub(crate) fn unbound(
          \x20do-daemonize: no\n num-threads: 1\n module-config: \"subnetcache validator iterator\"\n\
          \x20send-client-subnet: 127.0.0.1\n client-subnet-always-forward: yes\n\
          \x20do-not-query-localhost: no\n local-zone: \"test.\" nodefault\n\
-         \x20qname-minimisation: yes\n{trust}\
+         \x20qname-minimisation: yes\n{trust}{bundle}\
          remote-control:\n control-enable: no\n{}{}",
         address.port(),
         stub("kingcdn.test"),

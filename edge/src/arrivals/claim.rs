@@ -76,14 +76,8 @@ impl Claim {
         self.arrival.progress.notify_waiters();
     }
 
-    /// The frames of slice `number`.
-    pub(crate) fn frames(&self, number: u64) -> Vec<Bytes> {
-        let mut state = self.arrival.lock();
-        self.slot(&mut state, number).map(|slot| slot.frames.clone()).unwrap_or_default()
-    }
-
     /// Slice `number` is complete: it takes the place of its frames. It stays for as long as a
-    /// reader is to come to it; where memory is not `ample`, only for one that comes soon.
+    /// reader is to come to it; where memory is not `ample`, only for one that waits for it.
     pub(crate) fn complete(&self, number: u64, slice: Bytes, ample: bool) {
         let mut state = self.arrival.lock();
         let Some(slot) = self.slot(&mut state, number) else { return };

@@ -10,6 +10,8 @@ pub(crate) struct SliceMetrics {
     pub(crate) gap_fetches: IntCounter,
     /// Those among them that took up an answer which had broken off.
     pub(crate) resumed: IntCounter,
+    /// Requests for bytes that there was no memory to keep.
+    pub(crate) passed: IntCounter,
     /// Objects that changed at their origin while they were served.
     pub(crate) outdated: IntCounter,
     /// Slices held in memory.
@@ -29,6 +31,11 @@ impl SliceMetrics {
                 registry,
                 "resumed_total",
                 "Requests to origins that took up an answer which had broken off.",
+            )?,
+            passed: counter(
+                registry,
+                "past_store_total",
+                "Requests to origins for bytes of large objects that there was no memory to keep.",
             )?,
             outdated: counter(
                 registry,

@@ -113,6 +113,17 @@ impl Arrivals {
     }
 }
 
+impl Arrivals {
+    /// Memory is short: lets go of what has arrived and isn't read right now. The store may have
+    /// it, for as long as it has memory for it.
+    pub(crate) fn let_go(&self) {
+        let contents: Vec<_> = self.0.lock().values().filter_map(Weak::upgrade).collect();
+        for arrival in contents {
+            arrival.lock().let_go_of_what_is_far();
+        }
+    }
+}
+
 impl Contents {
     fn lock(&self) -> MutexGuard<'_, HashMap<ContentId, Weak<Arrival>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -186,11 +197,6 @@ impl Arrival {
             }
             moved.await;
         }
-    }
-
-    /// Whether a reader waits for slice `number` right now.
-    pub(crate) fn is_wanted_now(&self, number: u64) -> bool {
-        self.lock().wants(number, 1)
     }
 
     /// How many runs have failed.
@@ -283,14 +289,11 @@ impl State {
         }
     }
 
-    /// Drops complete slices that no reader comes to soon.
+    /// Drops complete slices that no reader is at.
     fn let_go_of_what_is_far(&mut self) {
         let seats = &self.seats;
         self.slots.retain(|number, slot| {
-            let near = |seat: &Range<u64>| {
-                seat.contains(number) && *number < seat.start.saturating_add(AHEAD_SLICES)
-            };
-            !slot.complete || seats.values().any(near)
+            !slot.complete || seats.values().any(|seat| seat.start == *number)
         });
     }
 }

@@ -170,6 +170,9 @@ impl RequestControl {
         let mut control = Self::default();
         // RFC 9111 section 5.4: Pragma speaks only where Cache-Control is silent.
         if !headers.contains_key(CACHE_CONTROL) {
+            if !headers.contains_key(PRAGMA) {
+                return control;
+            }
             control.no_cache = headers
                 .get_all(PRAGMA)
                 .iter()

@@ -24,10 +24,10 @@ pub fn format(moment: Timestamp) -> HeaderValue {
 
 /// The date in a field that has just one line; `None` if it is absent, repeated or invalid.
 pub fn of(headers: &HeaderMap, name: &HeaderName, now: Timestamp) -> Option<Timestamp> {
-    let mut lines = headers.get_all(name).iter();
-    match (lines.next(), lines.next()) {
-        (Some(only), None) => parse(only.as_bytes(), now),
-        _ => None,
+    let first = headers.get(name)?;
+    match headers.get_all(name).iter().nth(1) {
+        None => parse(first.as_bytes(), now),
+        Some(_) => None,
     }
 }
 

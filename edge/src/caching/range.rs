@@ -51,8 +51,10 @@ pub enum Asked {
 
 /// Which bytes of a stored answer of `length` bytes `request` gets. Evaluates If-Range.
 pub fn resolve(request: Request<'_>, terms: &Terms, length: u64) -> Selection {
-    // RFC 9110 section 14.2: Range means something in a GET only.
-    if *request.method != Method::GET || !if_range_holds(request.headers, terms) {
+    // RFC 9110 section 14.2: Range means something in a GET only, and section 13.1.5: If-Range
+    // nothing without it.
+    let asked = *request.method == Method::GET && request.headers.contains_key(RANGE);
+    if !asked || !if_range_holds(request.headers, terms) {
         return Selection::Whole;
     }
     match requested(request.headers) {

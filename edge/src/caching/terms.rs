@@ -99,6 +99,12 @@ impl Terms {
         }
     }
 
+    /// What decides in `request` which variant it gets, as a number: another number, another
+    /// variant. `None` where nothing does.
+    pub fn variant_of(&self, request: Request<'_>) -> Option<u64> {
+        self.selecting.as_ref().map(|selecting| selecting.digest(request.headers))
+    }
+
     /// Its entity tag, if it has a valid one.
     pub fn etag(&self) -> Option<&ETag> {
         self.etag.as_ref()

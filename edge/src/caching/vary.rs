@@ -2,6 +2,8 @@
 
 mod normal;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use http::header::VARY;
 use http::{HeaderMap, HeaderName};
 
@@ -94,6 +96,16 @@ impl Selecting {
             Some(Field { name, value })
         };
         from.several(field).map(|fields| Self(fields.into()))
+    }
+
+    /// The values that these fields have in `request`, as a number.
+    pub(super) fn digest(&self, request: &HeaderMap) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for field in &self.0 {
+            let value = request.contains_key(&field.name);
+            (&field.name, value.then(|| normal::value(&field.name, request))).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// Whether `request` has the same values, as far as the fields' meaning goes.

@@ -9,19 +9,36 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
 
-use super::run::Run;
-use crate::arrivals::Claim;
+use super::room::{PASS_BYTES, room_within};
+use super::run::{Run, RunRoom};
+use crate::arrivals::{Arrival, Claim};
+use crate::budget::{Need, Reservation};
 use crate::caching::range::ContentRange;
-use crate::caching::{self, ETag, Times};
+use crate::caching::{self, ETag, Times, update};
 use crate::key::Key;
 use crate::node::Node;
+use crate::purge::{self, Moment, Standing};
 use crate::site::Site;
-use crate::store::Sliced;
-use crate::upstream::RequestBody;
+use crate::store::{Object, Sliced};
+use crate::upstream::{AnswerBody, RequestBody};
 
 /// How long an origin that failed twice is left alone before it is asked for the same again; twice
 /// as long the next time.
 const RETRY_REST: Duration = Duration::from_millis(200);
+
+/// How long a reader waits for memory before its response is ended.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of a content that pass to one reader.
+pub(crate) struct Passing {
+    pub(crate) body: AnswerBody,
+    /// Bytes of the body before those that were asked for.
+    pub(crate) skip: u64,
+    /// How many come after that: maybe fewer than were asked for.
+    pub(crate) left: u64,
+    /// What its buffers take.
+    pub(crate) memory: Reservation,
+}
 
 /// What is needed to fetch slices of one content.
 pub(crate) struct Supply {
@@ -51,23 +68,52 @@ enum Brought {
 }
 
 impl Supply {
-    /// Fetches what `claim` says; for the `attempt`th time, from 0 on.
-    pub(crate) fn fetch(self: &Arc<Self>, claim: Claim, attempt: u32) {
+    /// Fetches what `claim` says, in this much room; for the `attempt`th time, from 0 on.
+    pub(crate) fn fetch(self: &Arc<Self>, claim: Claim, room: RunRoom, attempt: u32) {
         self.node.metrics.slices.gap_fetches.inc();
         if claim.resumes() {
             self.node.metrics.slices.resumed.inc();
         }
-        self.node.runtime.spawn(Arc::clone(self).fill(claim, attempt));
+        self.node.runtime.spawn(Arc::clone(self).fill(claim, room, attempt));
     }
 
-    async fn fill(self: Arc<Self>, mut claim: Claim, attempt: u32) {
-        if let Some(doublings) = attempt.checked_sub(2) {
-            tokio::time::sleep(RETRY_REST * (1 << doublings.min(4))).await;
+    /// These `bytes` of a content for one reader alone, past the store; for the `attempt`th time,
+    /// from 0 on. None where they can't be had.
+    pub(crate) async fn pass(
+        self: Arc<Self>,
+        arrival: Arc<Arrival>,
+        bytes: Range<u64>,
+        attempt: u32,
+    ) -> Option<Passing> {
+        rest(attempt).await;
+        let memory = room_within(&self.node, PASS_BYTES, Need::Stream, MEMORY_PATIENCE).await;
+        let memory = memory.inspect_err(|_| self.node.metrics.shed.inc()).ok()?;
+        self.node.metrics.slices.passed.inc();
+        let answer = self.site.upstream.send(self.request(&bytes)).await.ok()?;
+        let (parts, body) = answer.into_parts();
+        let length = body.size_hint().exact();
+        let sliced = arrival.sliced();
+        let left = bytes.end - bytes.start;
+        match brought(parts.status, &parts.headers, length, &self.etag, sliced, &bytes) {
+            Brought::Part(part) => {
+                let left = left.min(part.end - part.start);
+                Some(Passing { body, skip: 0, left, memory })
+            }
+            Brought::Whole => Some(Passing { body, skip: bytes.start, left, memory }),
+            Brought::Other => {
+                self.outdated(&arrival);
+                None
+            }
+            Brought::Trouble => None,
         }
+    }
+
+    async fn fill(self: Arc<Self>, mut claim: Claim, room: RunRoom, attempt: u32) {
+        rest(attempt).await;
         let sliced = *claim.arrival().sliced();
         let slices = claim.slices();
         let asked = sliced.bytes_of(slices.start).start..sliced.bytes_of(slices.end - 1).end;
-        let sent = self.node.clock.now();
+        let (sent, began) = (self.node.clock.now(), self.node.store.ledger().moment());
         let Ok(answer) = self.site.upstream.send(self.request(&asked)).await else {
             claim.fail();
             return;
@@ -82,15 +128,18 @@ impl Supply {
                 claim.comes_in_order();
                 0..sliced.complete_bytes
             }
-            Brought::Other => return self.outdated(&claim),
+            Brought::Other => return self.outdated(claim.arrival()),
             Brought::Trouble => {
                 claim.fail();
                 return;
             }
         };
         let keeps = self.may_keep(&parts.headers, times);
+        if keeps {
+            self.update(&sliced, &parts.headers, times, began);
+        }
         let node = Arc::clone(&self.node);
-        let run = Run { node, claim, keeps, free: false, usher: None };
+        let run = Run { node, claim, keeps, free: false, room, usher: None };
         run.feed(body, part.start, part.end).await;
     }
 
@@ -108,8 +157,7 @@ impl Supply {
 
     /// Slices of two versions never meet: what is held of the older one is forgotten, and whoever
     /// was being served it gets no more.
-    fn outdated(&self, claim: &Claim) {
-        let arrival = claim.arrival();
+    fn outdated(&self, arrival: &Arrival) {
         tracing::info!(
             site = %self.site.name, target = %self.target,
             "an object changed at its origin while it was served"
@@ -119,6 +167,22 @@ impl Supply {
         arrival.outdate();
     }
 
+    /// What is held of a content has the fields of the newest answer that brought a part of it (RFC
+    /// 9111 section 3.4), and is as young.
+    fn update(&self, sliced: &Sliced, newer: &HeaderMap, times: Times, began: Moment) {
+        let store = &self.node.store;
+        let Some(held) = store.of_content(self.key, sliced.content) else { return };
+        let stored = caching::Response { status: held.status, headers: &held.headers };
+        let request = caching::Request { method: &Method::GET, headers: &self.client };
+        let refreshed = update::refresh(request, stored, newer, times, &self.site.policy);
+        let Ok(terms) = refreshed.terms else { return };
+        let tags = purge::tags(&refreshed.headers);
+        let standing = Standing::new(began, &self.site.name, self.target.as_str(), &tags);
+        let (headers, body) = (refreshed.headers, held.body.clone());
+        let newer = Object::new(store.budget(), held.status, headers, terms, body, standing);
+        store.refresh(self.key, &held, Arc::new(newer));
+    }
+
     /// A part may be stored when the whole could be (RFC 9111 section 3.3).
     fn may_keep(&self, headers: &HeaderMap, times: Times) -> bool {
         let mut headers = headers.clone();
@@ -126,6 +190,13 @@ impl Supply {
         let whole = caching::Response { status: StatusCode::OK, headers: &headers };
         let request = caching::Request { method: &Method::GET, headers: &self.client };
         caching::judge(request, whole, times, &self.site.policy).is_ok()
+    }
+}
+
+/// Leaves an origin alone for a while that has failed twice.
+async fn rest(attempt: u32) {
+    if let Some(doublings) = attempt.checked_sub(2) {
+        tokio::time::sleep(RETRY_REST * (1 << doublings.min(4))).await;
     }
 }
 

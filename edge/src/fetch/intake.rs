@@ -10,12 +10,14 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use kingcdn_config::clock::Timestamp;
 
-use super::run::Run;
-use super::{FetchError, NotStored, Pull, room};
+use super::rest::Rest;
+use super::run::{Run, RunRoom};
+use super::{FetchError, NotStored, PASS_BYTES, Pull, room};
 use crate::arrivals::{CLAIM_SLICES, Claim, Seat};
 use crate::budget::Need;
 use crate::caching::range::ContentRange;
 use crate::caching::{self, ETag, Terms, Times, Trouble, fields, stale_on_error};
+use crate::collapse::Place;
 use crate::fill::{Head, Outcome, WINDOW_BYTES, WINDOW_MIN_BYTES};
 use crate::store::{Body, Object, SLICE_BYTES, Sliced, assemble, stored_bytes};
 use crate::upstream::AnswerBody;
@@ -38,9 +40,11 @@ impl Pull {
             .judge(&parts, part.is_some(), times)
             .map(|terms| in_slices(&terms, parts.status, length, part.clone()));
         if let Ok(Some((range, complete))) = slices {
-            return self.take_in_slices(parts, body, range, complete, times).await;
-        }
-        if self.fetch.place.is_some() && part.is_some() {
+            // Without memory it passes like an answer that can't be stored.
+            if let Some(room) = RunRoom::take(&self.node) {
+                return self.take_in_slices(parts, body, (range, complete), room, times).await;
+            }
+        } else if matches!(self.fetch.place, Some(Place::Slice(_))) && part.is_some() {
             self.node.collapse.remember_unsliceable(&self.fetch.key);
         }
         let terms = self.terms(&parts, length, times);
@@ -75,7 +79,8 @@ impl Pull {
             }
         }
         let mut kept = storable;
-        let Ok(last) = self.pull(&mut body, (length, part.is_some()), &mut kept).await else {
+        let rest = Rest::of(&head, part.as_ref());
+        let Ok(last) = self.pull(&mut body, rest, (length, part.is_some()), &mut kept).await else {
             return;
         };
         // Whoever has the last byte finds the object in the store.
@@ -94,16 +99,11 @@ impl Pull {
         &mut self,
         mut parts: http::response::Parts,
         body: AnswerBody,
-        range: Range<u64>,
-        complete_bytes: u64,
+        (range, complete_bytes): (Range<u64>, u64),
+        room: RunRoom,
         times: Times,
     ) {
         let Ok(terms) = self.judge(&parts, true, times) else { return };
-        // The first slice's: taken anew when it comes.
-        match room(&self.node, stored_bytes(SLICE_BYTES)).await {
-            Ok(memory) => drop(memory),
-            Err(error) => return self.fill.announce(Outcome::Failed(error)),
-        }
         let mut shared = self.shared_headers(&parts, times);
         fields::strip_hop_by_hop(&mut parts.headers);
         fields::complete_date(&mut parts.headers, times.response);
@@ -139,7 +139,7 @@ impl Pull {
         let Some(claim) = claim else { return };
         let free = store.keeps_whole(complete_bytes);
         let node = Arc::clone(&self.node);
-        let run = Run { node, claim, keeps: true, free, usher: Some(usher) };
+        let run = Run { node, claim, keeps: true, free, room, usher: Some(usher) };
         run.feed(body, range.start, range.end).await;
     }
 
@@ -190,10 +190,13 @@ impl Pull {
             return Err(NotStored::StaleStandsIn);
         }
         let announced = length.unwrap_or(0);
+        if announced > SLICE_BYTES && in_slices(&terms, parts.status, length, None).is_some() {
+            return Err(NotStored::NoMemory);
+        }
         if announced > self.largest_bytes(is_part) {
             return Err(NotStored::TooLarge);
         }
-        if !self.memory.grow_to(announced) {
+        if !self.memory.grow_to(announced, Need::of(announced)) {
             return Err(NotStored::NoMemory);
         }
         Ok(terms)
@@ -229,6 +232,7 @@ impl Pull {
     async fn pull(
         &mut self,
         body: &mut AnswerBody,
+        mut rest: Option<Rest>,
         (length, is_part): (Option<u64>, bool),
         kept: &mut bool,
     ) -> Result<Option<Bytes>, GivenUp> {
@@ -244,11 +248,17 @@ impl Pull {
                 // Trailers aren't kept (RFC 9110 section 6.5.1 permits it).
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => {
-                    tracing::warn!(
-                        site = %self.fetch.site.name, target = %self.fetch.target, taken_bytes,
-                        %error, "the origin's answer ended early"
-                    );
-                    return Err(GivenUp);
+                    let site = &self.fetch.site.name;
+                    let target = &self.fetch.target;
+                    tracing::warn!(%site, %target, taken_bytes, %error, "an answer ended early");
+                    let Some(rest) = &mut rest else { return Err(GivenUp) };
+                    tokio::select! {
+                        taken_up = rest.take_up(self, taken_bytes) => {
+                            *body = taken_up.ok_or(GivenUp)?;
+                        }
+                        () = self.fill.abandoned() => return Err(GivenUp),
+                    }
+                    continue;
                 }
             };
             if data.is_empty() {
@@ -257,7 +267,7 @@ impl Pull {
             taken_bytes += data.len() as u64;
             cost_bytes += data.len() as u64 + FRAME_OVERHEAD_BYTES;
             let room = taken_bytes <= self.largest_bytes(is_part);
-            if *kept && !(room && self.memory.grow_to(cost_bytes)) {
+            if *kept && !(room && self.memory.grow_to(cost_bytes, Need::of(cost_bytes))) {
                 *kept = false;
                 let reason = if room { NotStored::NoMemory } else { NotStored::TooLarge };
                 self.stop_keeping(reason);
@@ -273,8 +283,9 @@ impl Pull {
     /// What was to be stored can't be after all: whoever follows it gets the rest, nobody else.
     fn stop_keeping(&mut self, reason: NotStored) {
         self.lead = None;
-        self.memory.shrink_to(WINDOW_BYTES);
-        self.fill.become_window(self.memory.bytes().max(WINDOW_MIN_BYTES));
+        self.memory.shrink_to(WINDOW_BYTES + PASS_BYTES);
+        let window = self.memory.bytes().saturating_sub(PASS_BYTES);
+        self.fill.become_window(window.max(WINDOW_MIN_BYTES));
         self.node.metrics.not_stored(reason);
         self.remember_whether_shared(&Err(reason), false, self.node.clock.now());
     }
@@ -283,11 +294,15 @@ impl Pull {
     async fn open_window(&mut self, length: Option<u64>) -> Result<(), FetchError> {
         let wanted = length.unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
         self.memory.shrink_to(0);
-        self.memory = match self.node.store.budget().reserve(wanted, Need::Ahead) {
+        self.memory = match self.node.store.budget().reserve(wanted + PASS_BYTES, Need::Ahead) {
             Some(memory) => memory,
-            None => room(&self.node, wanted.min(WINDOW_MIN_BYTES)).await?,
+            None => {
+                let least = wanted.min(PASS_BYTES);
+                room(&self.node, least, Need::stream_of(least)).await?
+            }
         };
-        self.fill.limit_window(self.memory.bytes().max(WINDOW_MIN_BYTES));
+        let window = self.memory.bytes().saturating_sub(PASS_BYTES);
+        self.fill.limit_window(window.max(WINDOW_MIN_BYTES));
         Ok(())
     }
 
@@ -297,11 +312,13 @@ impl Pull {
         let mut frames = self.fill.frames();
         frames.extend(last);
         let length: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
+        let mut headers = head.shared.clone();
         let (status, body) = match part_of(head.status, &head.headers) {
             None if length > SLICE_BYTES => (head.status, self.commit_slices(&frames, length)),
             None => (head.status, self.counted(&frames).map(Body::Whole)),
             Some((range, _)) if range.end - range.start != length => return, // It isn't what it said.
             Some((range, complete)) => {
+                headers.remove(CONTENT_RANGE);
                 let part = self.counted(&frames);
                 (StatusCode::OK, part.map(|bytes| Body::part(range.start, bytes, complete)))
             }
@@ -310,8 +327,6 @@ impl Pull {
             self.node.metrics.not_stored(NotStored::NoMemory);
             return;
         };
-        let mut headers = head.shared.clone();
-        headers.remove(CONTENT_RANGE);
         // An answer without content may have no Content-Length (RFC 9110 section 8.6).
         if status != StatusCode::NO_CONTENT {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.complete_bytes()));
@@ -328,7 +343,7 @@ impl Pull {
         if length == 0 {
             return Some(Bytes::new());
         }
-        let memory = self.node.store.budget().reserve(stored_bytes(length), Need::Now)?;
+        let memory = self.node.store.room(stored_bytes(length), Need::of(length))?;
         Some(memory.attach(assemble(frames)))
     }
 

@@ -11,14 +11,12 @@ use super::intake::compact;
 use crate::arrivals::{Claim, Seat};
 use crate::budget::{Need, Reservation};
 use crate::node::Node;
-use crate::store::{SLICE_BYTES, assemble, stored_bytes};
-use crate::upstream::AnswerBody;
+use crate::store::{Gathering, SLICE_BYTES, stored_bytes};
+use crate::upstream::{AnswerBody, read_bytes};
 
 /// How long a run that is as far ahead as it may be waits for its readers before it lets the
 /// origin's connection go. They fetch the rest when they come to it.
 const READERS_PATIENCE: Duration = Duration::from_secs(2);
-/// How long somebody waits for memory before the answer is given up.
-const MEMORY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// One answer of an origin, cut into slices as it comes.
 pub(super) struct Run {
@@ -28,15 +26,24 @@ pub(super) struct Run {
     pub(super) keeps: bool,
     /// Whether it goes on though nobody reads.
     pub(super) free: bool,
+    pub(super) room: RunRoom,
     /// Keeps the place of the readers to come, until the first is there.
     pub(super) usher: Option<Seat>,
+}
+
+/// Memory for a run.
+pub(crate) struct RunRoom {
+    /// For what is being read, and what has been and waits.
+    _buffers: Reservation,
+    /// For the first slice.
+    first: Option<Reservation>,
 }
 
 /// Why a run ends before its end.
 enum Ended {
     /// Nobody wants more of it.
     Unwanted,
-    /// There was no memory for it for too long.
+    /// There is no memory to keep more of it.
     NoMemory,
     /// The origin broke off.
     Broken,
@@ -59,7 +66,7 @@ impl Run {
                 Ended::Broken => "origin-broke-off",
             };
             tracing::debug!(reason, "a part of a large object ended early");
-            if !matches!(ended, Ended::Unwanted) {
+            if matches!(ended, Ended::Broken) {
                 self.claim.fail();
             }
         }
@@ -94,22 +101,20 @@ impl Run {
         }
         let node = Arc::clone(&self.node);
         let ours = self.claim.begin(number, end, |other| node.store.has_slice(content, other));
-        let memory = if ours { Some(self.memory(number, stored_bytes(left)).await?) } else { None };
-        let mut last = Bytes::new();
+        let mut slice = if ours { Some(self.slice(number, left).await?) } else { None };
         while left > 0 {
             let frame = source.next(left).await?;
             left -= frame.len() as u64;
-            if left == 0 {
-                last = frame;
-            } else if ours {
-                self.claim.append(number, compact(frame));
+            if let Some((memory, gathering)) = &mut slice {
+                let piece = gathering.push(compact(frame));
+                // Whoever has the last byte of a slice finds all of it in the store.
+                if left > 0 {
+                    self.claim.append(number, memory.cover(piece));
+                }
             }
         }
-        if let Some(memory) = memory {
-            // Whoever has the last byte of a slice finds all of it in the store.
-            let mut frames = self.claim.frames(number);
-            frames.push(last);
-            let slice = memory.attach(assemble(&frames));
+        if let Some((memory, gathering)) = slice {
+            let slice = memory.cover(gathering.finish());
             if self.keeps {
                 node.store.put_slice(arrival.sliced(), number, slice.clone());
             }
@@ -121,28 +126,39 @@ impl Run {
         Ok(())
     }
 
-    /// Memory for a slice. Where it is short, what nobody waits for right now gets none.
-    async fn memory(&mut self, number: u64, bytes: u64) -> Result<Reservation, Ended> {
+    /// A place for slice `number`, of `bytes`. Where memory is short, what nobody waits for right
+    /// now gets none.
+    async fn slice(
+        &mut self,
+        number: u64,
+        bytes: u64,
+    ) -> Result<(Arc<Reservation>, Gathering), Ended> {
         let arrival = Arc::clone(self.claim.arrival());
-        let budget = self.node.store.budget().clone();
-        let mut now = arrival.is_wanted_now(number);
-        loop {
-            let need = if now { Need::Now } else { Need::Ahead };
-            if let Some(memory) = budget.reserve(bytes, need) {
-                return Ok(memory);
-            }
-            // What is over the store's capacity stays until somebody evicts it.
-            self.node.store.maintain();
-            if now {
-                let wait = budget.wait(|| budget.reserve(bytes, need));
-                return timeout(MEMORY_PATIENCE, wait).await.map_err(|_| Ended::NoMemory);
-            }
-            self.free = false;
-            if timeout(READERS_PATIENCE, arrival.wanted(number, true)).await.is_err() {
-                return Err(Ended::Unwanted);
-            }
-            now = true;
+        let store = &self.node.store;
+        let (taken, len) = (stored_bytes(bytes), usize::try_from(bytes).unwrap_or(usize::MAX));
+        let place = |memory| (Arc::new(memory), Gathering::new(len));
+        if let Some(memory) = self.room.first.take() {
+            return Ok(place(memory));
         }
+        if let Some(memory) = store.budget().reserve(taken, Need::Ahead) {
+            return Ok(place(memory));
+        }
+        self.free = false;
+        if timeout(READERS_PATIENCE, arrival.wanted(number, true)).await.is_err() {
+            return Err(Ended::Unwanted);
+        }
+        store.room(taken, Need::Slice).map(place).ok_or(Ended::NoMemory)
+    }
+}
+
+impl RunRoom {
+    /// Memory for a run, where there is some.
+    pub(crate) fn take(node: &Node) -> Option<Self> {
+        let buffers = 2 * read_bytes(node.store.budget()) as u64;
+        let slice = stored_bytes(SLICE_BYTES);
+        let mut memory = node.store.room(buffers + slice, Need::Slice)?;
+        let first = memory.split(slice);
+        Some(Self { _buffers: memory, first: Some(first) })
     }
 }
 

@@ -29,7 +29,7 @@ use crate::store::Object;
 /// Bytes that a window holds for its slowest reader before the pull waits.
 pub(crate) const WINDOW_BYTES: u64 = 1 << 20;
 /// The same where memory is short.
-pub(crate) const WINDOW_MIN_BYTES: u64 = 64 << 10;
+pub(crate) const WINDOW_MIN_BYTES: u64 = 32 << 10;
 /// What a frame costs beside its bytes.
 const FRAME_OVERHEAD_BYTES: u64 = 64;
 

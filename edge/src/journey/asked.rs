@@ -7,8 +7,8 @@ use http::request::Parts;
 use http::{Request, Uri};
 
 use super::Visit;
-use crate::caching::{ETag, Forward};
-use crate::collapse::Wish;
+use crate::caching::{self, ETag, Forward};
+use crate::collapse::{Place, Wish};
 use crate::fetch::{Fetch, Supply};
 use crate::forward::{self, Hop};
 use crate::store::Object;
@@ -35,9 +35,9 @@ impl Visit {
         request
     }
 
-    /// What others may want, too: all of the object, or what begins at a slice.
-    pub(super) fn wish(&self, place: Option<u64>) -> Wish<'_> {
-        Wish { key: &self.key, place, site: &self.site.name, target: self.object.as_str() }
+    /// What others may want, too: all of the object, or a part.
+    pub(super) fn wish(&self, place: Option<Place>, variant: Option<u64>) -> Wish<'_> {
+        Wish { key: &self.key, place, variant, site: &self.site.name, target: self.object.as_str() }
     }
 
     /// What it takes to fetch what is `wanted` of the object.
@@ -45,12 +45,13 @@ impl Visit {
         let (range, place) = match wanted {
             Wanted::Whole | Wanted::Little => (None, None),
             Wanted::Part(range) => (Some(range), None),
-            Wanted::Slices(range, place) => (Some(range), Some(place)),
+            Wanted::Shared(range, place) => (Some(range), Some(place)),
         };
         let mut upstream = forward::fetch(&parts.headers, self.hop(&self.site.fetch_host));
         if held.is_empty() && range.is_none() {
             forward::ask_about_the_clients_copy(&mut upstream, &parts.headers);
         }
+        let variant = variant(parts, &held);
         Fetch {
             site: Arc::clone(&self.site),
             key: self.key,
@@ -59,6 +60,7 @@ impl Visit {
             upstream,
             range,
             place,
+            variant,
             held,
             interims: None,
         }
@@ -81,4 +83,10 @@ impl Visit {
         let (node, via, trace) = (&self.node.name, &self.node.via, self.trace.as_ref());
         Hop { client: self.client.address, host, node, via, trace }
     }
+}
+
+/// Which variant a request is for, going by what is held.
+pub(super) fn variant(parts: &Parts, held: &[Arc<Object>]) -> Option<u64> {
+    let request = caching::Request { method: &parts.method, headers: &parts.headers };
+    held.first().and_then(|object| object.terms.variant_of(request))
 }

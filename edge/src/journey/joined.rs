@@ -33,7 +33,10 @@ impl Visit {
         let alone = alone || (fetch.range.is_some() && fetch.place.is_none());
         let join = match alone {
             true => Join::Alone,
-            false => self.node.collapse.join(self.wish(fetch.place), self.node.store.ledger(), now),
+            false => {
+                let wish = self.wish(fetch.place, fetch.variant);
+                self.node.collapse.join(wish, self.node.store.ledger(), now)
+            }
         };
         match join {
             Join::Lead(lead) => {

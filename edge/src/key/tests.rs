@@ -247,3 +247,17 @@ proptest! {
         prop_assert_eq!(key(&one) == key(&other), values(&one) == values(&other));
     }
 }
+
+#[test]
+fn a_remembered_key_is_the_one_that_would_be_worked_out() {
+    // More than are remembered, of two sites, each asked for twice and in another order.
+    let targets: Vec<_> = (0..3 * Recent::SLOTS).map(|number| format!("/{number}")).collect();
+    let long = format!("/{}", "x".repeat(Recent::TARGET_BYTES_MAX));
+    for target in targets.iter().chain([&long]).chain(targets.iter().rev()) {
+        for site in ["film", "shop"] {
+            for _ in 0..2 {
+                assert_eq!(Key::new(site, target).object, ObjectKey::new(site, target));
+            }
+        }
+    }
+}

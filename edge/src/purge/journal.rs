@@ -4,7 +4,7 @@
 //! all than one object that was to go. A record that ends in the middle was never acknowledged.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::scope::{Id, Mode, Scope};
@@ -26,6 +26,17 @@ pub struct JournalError {
     pub source: io::Error,
 }
 
+/// What there is in the place of a journal.
+#[derive(Debug)]
+pub enum Found {
+    /// No file.
+    Nothing,
+    /// Something that doesn't say all that it said.
+    Damaged,
+    /// All purges of one lineage.
+    Purges(Box<Purges>),
+}
+
 /// The open file. Its calls block.
 #[derive(Debug)]
 pub struct Journal {
@@ -35,29 +46,28 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal at `path`, or begins one. `fresh` is the lineage of a new one: a number
-    /// that no other has, such as a random one.
+    /// What there is at `path`, where another process may be writing.
     ///
     /// # Errors
-    /// The file can't be read or written.
-    pub fn open(
-        path: &Path,
-        fresh: u64,
-        scopes_max: usize,
-    ) -> Result<(Self, Purges), JournalError> {
-        let failed = |source| JournalError { path: path.to_owned(), source };
-        let mut bytes = Vec::new();
-        match File::open(path) {
-            Ok(mut file) => {
-                file.read_to_end(&mut bytes).map_err(failed)?;
+    /// The file can't be read.
+    pub fn read(path: &Path, scopes_max: usize) -> Result<Found, JournalError> {
+        match fs::read(path) {
+            Ok(bytes) => {
+                Ok(decode(&bytes, scopes_max).map_or(Found::Damaged, |it| Found::Purges(it.into())))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+            Err(source) => Err(JournalError { path: path.to_owned(), source }),
         }
-        let purges = decode(&bytes, scopes_max).unwrap_or_else(|| Purges::new(fresh, scopes_max));
-        // Begun anew each time: whatever was torn or folded is gone from the file.
-        let journal = Self::rewrite(path, &purges).map_err(failed)?;
-        Ok((journal, purges))
+    }
+
+    /// Begins the journal at `path` anew, so that it says what `purges` knows: whatever was torn
+    /// or folded is gone from the file. Nobody else may be writing it.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn begin(path: &Path, purges: &Purges) -> Result<Self, JournalError> {
+        let failed = |source| JournalError { path: path.to_owned(), source };
+        Self::rewrite(path, purges).map_err(failed)
     }
 
     /// Writes down a purge that is to follow.

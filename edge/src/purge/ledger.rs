@@ -2,18 +2,21 @@
 //! overtaken.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use moka::policy::EvictionPolicy;
 
-use super::{Birth, Journal, JournalError, Mode, Purges, Scope, Tags, Verdict};
+use super::{Birth, Found, Journal, JournalError, Mode, Purges, Scope, Tags, Verdict};
 use crate::caching::stored::{Reader, Writer};
 use crate::key::ObjectKey;
 
 /// Scopes whose purges are remembered one by one: some 100 bytes each.
 const SCOPES_MAX: usize = 65_536;
+/// The file in a disk's folder that purges are written to.
+const JOURNAL: &str = "purges";
 /// Written keys that are remembered. A fetch that is older than so many writes may bring back
 /// what one of them made useless.
 const WRITTEN_MAX: u64 = 65_536;
@@ -24,15 +27,26 @@ const WRITTEN_MAX: u64 = 65_536;
 /// under way. It has numbers of its own: a purge's are in the journal and outlive this process, a
 /// write's aren't and don't.
 pub(crate) struct Ledger {
-    lineage: u64,
+    /// Whose numbers these are. Changes when a journal is found that has others.
+    lineage: AtomicU64,
     /// The number of the last purge: all that most look-ups need.
     last: AtomicU64,
     purges: RwLock<Purges>,
     /// Also keeps those apart who purge.
-    journal: Mutex<Option<Journal>>,
+    book: Mutex<Book>,
     writes: AtomicU64,
     /// The last write of each object.
     written: moka::sync::Cache<ObjectKey, u64>,
+}
+
+/// Where purges are written down.
+struct Book {
+    /// The file; none where nothing outlives this process.
+    path: Option<PathBuf>,
+    /// While its folder is ours.
+    journal: Option<Journal>,
+    /// The last purge that the file is known to have.
+    written: u64,
 }
 
 /// When a fetch began.
@@ -89,16 +103,19 @@ impl Clone for Standing {
 impl Ledger {
     /// No purge yet, and none to outlive this process.
     pub(crate) fn in_memory() -> Self {
-        Self::of(Purges::new(fresh_lineage(), SCOPES_MAX), None)
+        Self::of(nothing_known(), None)
     }
 
-    /// What the journal at `path` says, or an empty one there.
-    ///
-    /// # Errors
-    /// The file can't be used.
-    pub(crate) fn open(path: &Path) -> Result<Self, JournalError> {
-        let (journal, purges) = Journal::open(path, fresh_lineage(), SCOPES_MAX)?;
-        Ok(Self::of(purges, Some(journal)))
+    /// What the journal in `folder` says, if there is one. It isn't written before that is locked,
+    /// since it may be another process's now.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        let path = &folder.join(JOURNAL);
+        let purges = match Journal::read(path, SCOPES_MAX) {
+            Ok(Found::Purges(purges)) => *purges,
+            // If there is more to be said of it, it is when the journal is taken.
+            Ok(Found::Nothing | Found::Damaged) | Err(_) => nothing_known(),
+        };
+        Self::of(purges, Some(path.to_owned()))
     }
 
     /// One whose numbers others of this kind understand.
@@ -107,25 +124,75 @@ impl Ledger {
         Self::of(Purges::new(1, SCOPES_MAX), None)
     }
 
-    fn of(purges: Purges, journal: Option<Journal>) -> Self {
+    fn of(purges: Purges, path: Option<PathBuf>) -> Self {
         let (lineage, last) = purges.moment();
         let written = moka::sync::Cache::builder()
             .max_capacity(WRITTEN_MAX)
             .eviction_policy(EvictionPolicy::lru())
             .build();
         Self {
-            lineage,
+            lineage: AtomicU64::new(lineage),
             last: AtomicU64::new(last),
             purges: RwLock::new(purges),
-            journal: Mutex::new(journal),
+            book: Mutex::new(Book { path, journal: None, written: last }),
             writes: AtomicU64::new(0),
             written,
         }
     }
 
+    /// `folder` has been locked for us, or is about to be unlocked. If it is the journal's, what
+    /// that says counts from now on, and it is written; or purges are only remembered. Call this
+    /// before anything that is stored beside it is looked at. Blocks.
+    ///
+    /// # Errors
+    /// It can't be used: purges won't survive a restart.
+    pub(crate) fn folder(&self, folder: &Path, is_ours: bool) -> Result<(), JournalError> {
+        let mut book = self.book();
+        let Some(path) = book.path.clone().filter(|it| it.parent() == Some(folder)) else {
+            return Ok(());
+        };
+        book.journal = None;
+        if is_ours { self.take_journal(&mut book, &path) } else { Ok(()) }
+    }
+
+    fn take_journal(&self, book: &mut Book, path: &Path) -> Result<(), JournalError> {
+        let ours = self.read().clone();
+        let found = Journal::read(path, SCOPES_MAX);
+        let is_damaged = matches!(found, Ok(Found::Damaged));
+        let purges = match &found {
+            Ok(Found::Nothing) => ours,
+            // Somebody else may have written it since it was read.
+            Ok(Found::Purges(theirs)) => united(ours, theirs, book.written),
+            // Of what lies beside it, nobody knows what was purged.
+            Ok(Found::Damaged) | Err(_) => nothing_known(),
+        };
+        let begun = found.and_then(|_| Journal::begin(path, &purges));
+        let (lineage, last) = purges.moment();
+        book.written = last;
+        *self.purges.write().unwrap_or_else(PoisonError::into_inner) = purges;
+        self.last.store(last, Ordering::Release);
+        self.lineage.store(lineage, Ordering::Release);
+        if is_damaged {
+            tracing::error!(journal = %path.display(), "damaged: all that is stored counts as purged");
+        }
+        book.journal = Some(begun?);
+        Ok(())
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lineage(&self) -> u64 {
+        self.lineage.load(Ordering::Acquire)
+    }
+
     /// Now, for a fetch that begins.
     pub(crate) fn moment(&self) -> Moment {
-        let purges = (self.lineage, self.last.load(Ordering::Acquire));
+        // In this order, so that a new lineage never comes with an old number. Under an old one all
+        // is gone.
+        let lineage = self.lineage();
+        let purges = (lineage, self.last.load(Ordering::Acquire));
         Moment { purges, writes: self.writes.load(Ordering::SeqCst) }
     }
 
@@ -135,16 +202,16 @@ impl Ledger {
     /// # Errors
     /// It is done, but may not survive a restart.
     pub(crate) fn purge(&self, scope: Scope<'_>, mode: Mode) -> Result<(), JournalError> {
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.book();
         // Those who look go on while the file is written.
-        let kept = match &mut *journal {
-            Some(journal) => journal.write(&self.read(), scope, mode),
-            None => Ok(()),
-        };
+        let kept = book.write(&self.read(), scope, mode);
         let mut purges = self.purges.write().unwrap_or_else(PoisonError::into_inner);
         purges.purge(scope, mode);
         let (_, last) = purges.moment();
         self.last.store(last, Ordering::Release);
+        if kept.is_ok() {
+            book.written = last;
+        }
         kept
     }
 
@@ -152,7 +219,7 @@ impl Ledger {
     pub(crate) fn verdict(&self, standing: &Standing) -> Verdict {
         let last = self.last.load(Ordering::Acquire);
         let Standing { birth, checked } = standing;
-        if checked.load(Ordering::Relaxed) >= last && birth.lineage == self.lineage {
+        if checked.load(Ordering::Relaxed) >= last && birth.lineage == self.lineage() {
             return Verdict::Live;
         }
         let purges = self.read();
@@ -178,6 +245,36 @@ impl Ledger {
     fn read(&self) -> RwLockReadGuard<'_, Purges> {
         self.purges.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Book {
+    fn write(&mut self, purges: &Purges, scope: Scope<'_>, mode: Mode) -> Result<(), JournalError> {
+        match (&mut self.journal, &self.path) {
+            (Some(journal), _) => journal.write(purges, scope, mode),
+            (None, Some(path)) => {
+                let source = io::Error::other("its disk isn't in use");
+                Err(JournalError { path: path.clone(), source })
+            }
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// A table to which all that was stored before is gone.
+fn nothing_known() -> Purges {
+    Purges::new(fresh_lineage(), SCOPES_MAX)
+}
+
+/// What we know and what a journal says that we had written up to purge `written`.
+fn united(mut ours: Purges, theirs: &Purges, written: u64) -> Purges {
+    if theirs.moment().0 == ours.moment().0 {
+        ours.absorb(theirs, written);
+        return ours;
+    }
+    // What lies beside it has its numbers, and is more than what is in memory.
+    let mut united = theirs.clone();
+    united.absorb(&ours, 0);
+    united
 }
 
 /// A number that no other table has.
@@ -215,6 +312,68 @@ mod tests {
     fn another_tables_numbers_say_nothing() {
         let (one, two) = (Ledger::in_memory(), Ledger::in_memory());
         assert_eq!(one.verdict(&standing(&two, "/")), Verdict::Gone);
+    }
+
+    #[test]
+    fn a_journal_is_written_by_one_and_taken_over_with_all_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, path) = (folder.path(), folder.path().join(JOURNAL));
+        let predecessor = Ledger::in_folder(folder);
+        predecessor.folder(folder, true).unwrap();
+        let old = ["/a", "/b", "/c", "/d"].map(|target| standing(&predecessor, target));
+        let purge =
+            |ledger: &Ledger, target| ledger.purge(Scope::Object("film", target), Mode::Hard);
+        purge(&predecessor, "/a").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        // It starts while the other one still runs: knows what was purged, and writes nothing.
+        let successor = Ledger::in_folder(folder);
+        let fresh = ["/b", "/c", "/d"].map(|target| standing(&successor, target));
+        assert!(purge(&successor, "/c").is_err(), "not written down yet");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        purge(&predecessor, "/b").unwrap();
+        assert_eq!(
+            old.each_ref().map(|it| successor.verdict(it) == Verdict::Live),
+            [false, true, false, true]
+        );
+        predecessor.folder(folder, false).unwrap();
+        assert!(purge(&predecessor, "/late").is_err());
+        successor.folder(folder, true).unwrap();
+        let live = |ledger: &Ledger, of: &[Standing]| -> Vec<bool> {
+            of.iter().map(|it| ledger.verdict(it) == Verdict::Live).collect()
+        };
+        assert_eq!(live(&successor, &old), [false, false, false, true]);
+        assert_eq!(live(&successor, &fresh), [false, false, true], "the other's purge, too");
+        let third = Ledger::in_folder(folder);
+        assert_eq!(live(&third, &old), [false, false, false, true], "both are in the file");
+    }
+
+    #[test]
+    fn a_journal_that_comes_late_brings_its_numbers_and_keeps_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let (path, elsewhere) = (folder.join(JOURNAL), folder.join("elsewhere"));
+        let earlier = Ledger::in_folder(folder);
+        earlier.folder(folder, true).unwrap();
+        let stored = ["/a", "/b", "/c"].map(|target| standing(&earlier, target));
+        earlier.purge(Scope::Object("film", "/a"), Mode::Hard).unwrap();
+        std::fs::rename(&path, &elsewhere).unwrap();
+        let late = Ledger::in_folder(folder);
+        late.purge(Scope::Object("film", "/b"), Mode::Soft).unwrap_err();
+        std::fs::rename(&elsewhere, &path).unwrap();
+        late.folder(folder, true).unwrap();
+        let verdicts = stored.each_ref().map(|it| late.verdict(it));
+        assert_eq!(verdicts, [Verdict::Gone, Verdict::Stale, Verdict::Live]);
+        // A damaged one says nothing: all is gone.
+        std::fs::write(&path, "nonsense").unwrap();
+        late.folder(folder, true).unwrap();
+        assert!(stored.iter().all(|it| late.verdict(it) == Verdict::Gone));
+        let new = standing(&late, "/c");
+        assert_eq!(late.verdict(&new), Verdict::Live);
+        // One that was removed with its folder is begun anew with what is known.
+        std::fs::remove_file(&path).unwrap();
+        late.folder(folder, true).unwrap();
+        assert_eq!(late.verdict(&new), Verdict::Live);
+        assert_eq!(Ledger::in_folder(folder).verdict(&new), Verdict::Live);
     }
 
     #[test]

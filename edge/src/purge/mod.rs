@@ -21,7 +21,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-pub use journal::{Journal, JournalError};
+pub use journal::{Found, Journal, JournalError};
 pub(crate) use ledger::{Ledger, Moment, Standing};
 pub use scope::{Birth, Mode, Scope};
 pub use table::{Purges, Verdict};

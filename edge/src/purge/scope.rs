@@ -17,6 +17,19 @@ pub enum Mode {
     Hard,
 }
 
+impl Mode {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Soft, Self::Hard];
+
+    /// A label for a metric.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Soft => "soft",
+            Self::Hard => "hard",
+        }
+    }
+}
+
 /// What a purge concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope<'a> {
@@ -75,6 +88,21 @@ impl Id {
 }
 
 impl Scope<'_> {
+    /// Every [`Scope::label`].
+    pub const LABELS: [&'static str; 5] = ["everything", "site", "prefix", "tag", "object"];
+
+    /// Its kind, as a label for a metric.
+    pub fn label(&self) -> &'static str {
+        let kind = match self {
+            Self::Everything => 0,
+            Self::Site(_) => 1,
+            Self::Prefix(..) => 2,
+            Self::Tag(..) => 3,
+            Self::Object(..) => 4,
+        };
+        Self::LABELS[kind]
+    }
+
     /// Its name, and that of its site, where it has one.
     pub(super) fn id(&self) -> (Id, Option<Id>) {
         match *self {

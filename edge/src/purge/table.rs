@@ -199,6 +199,20 @@ impl Purges {
         scopes.fold(self.everything.verdict(birth.after), Verdict::max)
     }
 
+    /// Takes over the purges of another table that come after its number `known`. This one's
+    /// objects were compared with none of them, so they count as new.
+    pub(super) fn absorb(&mut self, other: &Self, known: u64) {
+        let number = self.last.max(other.last) + 1;
+        let renumbered = |epoch: u64| if epoch > known { number } else { 0 };
+        for mark in other.snapshot() {
+            let Epochs { soft, hard } = mark.epochs;
+            let epochs = Epochs { soft: renumbered(soft), hard: renumbered(hard) };
+            if epochs.latest() > 0 {
+                self.apply(Mark { epochs, ..mark });
+            }
+        }
+    }
+
     /// Scopes that are remembered one by one.
     pub fn len(&self) -> usize {
         self.sites.entries.len() + self.others.entries.len()

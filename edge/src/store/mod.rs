@@ -17,27 +17,30 @@ mod slices;
 #[cfg(test)]
 mod tests;
 mod tiers;
+mod unsaved;
 mod variants;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kingcdn_config::Eviction;
 use kingcdn_config::clock::Timestamp;
+use kingcdn_config::{Disk, Eviction};
 use kingcdn_store::Id;
-use kingcdn_store::disk::{DiskOptions, DiskStatus, Found, Pending};
+use kingcdn_store::disk::{Beside, DiskStatus, Found, Pending};
 
 pub(crate) use self::body::Body;
 pub(crate) use self::object::Object;
+pub(crate) use self::serial::fuzz::read as fuzz_record;
 pub(crate) use self::slices::{ContentId, SLICE_BYTES, Sliced, assemble, slices_of, stored_bytes};
 use self::tiers::{Changes, Tiers};
 pub(crate) use self::variants::Lookup;
 use self::variants::{VARIANTS_MAX, Variant, Variants};
-use crate::budget::Budget;
+use crate::budget::{Budget, Need, Reservation};
 use crate::caching::{ETag, Request};
 use crate::key::{Key, ObjectKey};
 use crate::purge::{Ledger, Moment, Verdict};
+pub(crate) use kingcdn_zero_copy::Gathering;
 
 /// What is at most so large comes back into memory when it is read from a disk: it takes little room,
 /// and is served faster from there.
@@ -49,8 +52,10 @@ pub(crate) struct Store {
     capacity_bytes: u64,
     /// Counts what the store holds and what others hold of it.
     budget: Budget,
+    /// What the disks' index and the history of requests take.
+    index: Mutex<Reservation>,
     /// Says what has been purged or written since it was asked for.
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
 }
 
 #[derive(Clone)]
@@ -77,16 +82,18 @@ pub(crate) struct Loaded {
 
 impl Store {
     /// A store for `capacity_bytes` of `budget`, objects' overhead included, and what is on these
-    /// disks.
+    /// disks, in whose folders there is something `beside`.
     pub(crate) fn new(
         capacity_bytes: u64,
         eviction: Eviction,
-        disks: Vec<DiskOptions>,
+        disks: &[Disk],
+        beside: Beside,
         budget: Budget,
-        ledger: Ledger,
+        ledger: Arc<Ledger>,
     ) -> Self {
-        let tiers = Tiers::new(capacity_bytes, eviction, disks);
-        Self { tiers, capacity_bytes, budget, ledger }
+        let tiers = Tiers::new(capacity_bytes, eviction, disks, beside);
+        let index = Mutex::new(budget.reservation());
+        Self { tiers, capacity_bytes, budget, index, ledger }
     }
 
     /// The largest body that is kept though it can't be fetched slice by slice. A larger one would
@@ -266,10 +273,16 @@ impl Store {
         self.change(key, true, |variants| variants.retain(|held| !Arc::ptr_eq(held, object)));
     }
 
+    /// The variant whose slices are those of `content`, where it is in memory.
+    pub(crate) fn of_content(&self, key: Key, content: ContentId) -> Option<Arc<Object>> {
+        let variants = self.variants(&key.object)?;
+        let mut ours = variants.all.iter().filter(|variant| variant.0 == key.inputs);
+        ours.find(|variant| variant.1.is_of(content)).map(|variant| Arc::clone(&variant.1))
+    }
+
     /// Forgets the variant whose slices are those of `content`: the origin has others by now.
     pub(crate) fn forget_content(&self, key: Key, content: ContentId) {
-        let is_it = |held: &Arc<Object>| matches!(&held.body, Body::Sliced(sliced) if sliced.content == content);
-        self.change(key, true, |variants| variants.retain(|held| !is_it(held)));
+        self.change(key, true, |variants| variants.retain(|held| !held.is_of(content)));
     }
 
     /// Forgets every variant of `key`'s object, whatever its inputs, those that are on their way in now included.
@@ -319,12 +332,37 @@ impl Store {
             variants.on_disk = turn.write_through(id, &entry);
         }
         turn.keep(id, Entry::Object(Arc::new(variants)));
+        if !replaces {
+            turn.save_soon(&id);
+        }
     }
 
-    /// Counts hits and evicts what is over the capacity: call this regularly, off the request's
-    /// path.
+    /// Memory for what the store doesn't have yet. Where there is none, the store gives some up.
+    pub(crate) fn room(&self, bytes: u64, need: Need) -> Option<Reservation> {
+        self.budget.reserve(bytes, need).or_else(|| {
+            self.leave_room(bytes, need);
+            self.budget.reserve(bytes, need)
+        })
+    }
+
+    /// Counts hits, evicts what there is no memory for, and brings to the disks what was refreshed:
+    /// call this regularly, off the request's path.
     pub(crate) fn maintain(&self) {
-        self.tiers.maintain();
+        let index = self.tiers.index_bytes();
+        let mut counted = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted.bytes() != index {
+            *counted = self.budget.charge(index);
+        }
+        drop(counted);
+        self.leave_room(0, Need::Slice);
+    }
+
+    /// What others take of the memory the store gives up, but for a third.
+    fn leave_room(&self, bytes: u64, need: Need) {
+        let others = self.budget.used_bytes().saturating_sub(self.tiers.held_bytes());
+        let left = self.budget.limit(need).saturating_sub(others + bytes);
+        let capacity = left.clamp(self.capacity_bytes / 3, self.capacity_bytes);
+        self.tiers.maintain(capacity);
     }
 
     /// Writes what is in memory to the disks, for at most about `limit`, and closes them. Blocks.

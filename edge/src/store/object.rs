@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::Body;
+use super::{Body, ContentId};
 use crate::budget::{Budget, Reservation};
 use crate::caching::Terms;
 use crate::purge::Standing;
@@ -59,6 +59,11 @@ impl Object {
         let budget = self.memory.budget();
         let (headers, terms) = (self.headers.clone(), self.terms.clone());
         Some(Self::new(budget, self.status, headers, terms, body, self.standing.clone()))
+    }
+
+    /// Whether its slices are those of `content`.
+    pub(crate) fn is_of(&self, content: ContentId) -> bool {
+        matches!(&self.body, Body::Sliced(sliced) if sliced.content == content)
     }
 
     /// Bytes of memory that its entry in the store takes.

@@ -140,5 +140,6 @@ fn read_variant(from: &mut Reader<'_>, contents: &mut Bytes, budget: &Budget) ->
     Some(Variant(inputs, Arc::new(object)))
 }
 
+pub(super) mod fuzz;
 #[cfg(test)]
 mod tests;

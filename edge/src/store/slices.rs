@@ -69,7 +69,7 @@ pub(crate) fn slices_of(bytes: &Range<u64>) -> Range<u64> {
     bytes.start / SLICE_BYTES..bytes.end.div_ceil(SLICE_BYTES)
 }
 
-/// Makes the buffer in which a body or a slice stays, out of the frames in which it came. The
+/// Makes the buffer in which a body stays, out of the frames in which it came. The
 /// frames' own buffers may be far larger than what is in them.
 pub(crate) fn assemble(frames: &[Bytes]) -> Bytes {
     kingcdn_zero_copy::seal(frames)

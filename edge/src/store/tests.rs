@@ -37,7 +37,9 @@ fn budget() -> Budget {
 }
 
 fn store(capacity_bytes: u64, eviction: Eviction) -> Store {
-    Store::new(capacity_bytes, eviction, Vec::new(), budget(), Ledger::for_tests())
+    let ledger = Arc::new(Ledger::for_tests());
+    let beside = Beside(Arc::new(|_, _| ()));
+    Store::new(capacity_bytes, eviction, &[], beside, budget(), ledger)
 }
 
 fn text(found: Lookup) -> Option<Vec<u8>> {

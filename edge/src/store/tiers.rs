@@ -9,13 +9,15 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kingcdn_config::Eviction;
 use kingcdn_config::clock::Stopwatch;
+use kingcdn_config::{Disk, Eviction};
 use kingcdn_store::Id;
-use kingcdn_store::disk::{DiskOptions, Disks, Found, Kind, Settings, Shed};
+use kingcdn_store::disk::{Beside, DiskOptions, Disks, Found, Kind, Settings, Shed};
 use kingcdn_store::policy::{self, FirstStop, Leave, Ledger, Memory, Victim};
 
-use super::{Entry, serial};
+use super::unsaved::Unsaved;
+use super::{Entry, Variants, serial};
+use crate::hash::Seeded;
 
 /// A slice on disk.
 const SLICE: Kind = Kind(1);
@@ -28,24 +30,29 @@ const INDEX_RECORD_BYTES: u64 = 45;
 const QUEUE_PART: u64 = 4;
 const INDEX_PART: u64 = 16;
 
+/// What is refreshed all the time mustn't wear a disk out.
+const SAVE_BYTES: u64 = 4 << 20;
+
 /// Counts of changes are kept by a part of the id: two that share one disturb each other no more
 /// than by a second look.
 const CHANGES: usize = 1024;
 
 pub(super) struct Tiers {
-    memory: moka::sync::Cache<Id, Entry>,
+    memory: moka::sync::Cache<Id, Entry, Seeded>,
     policy: Memory,
     ledger: Arc<Ledger>,
     disks: Disks,
-    turn: Mutex<()>,
+    turn: Mutex<Unsaved>,
     changes: Box<[AtomicU64]>,
     slices: AtomicU64,
+    /// Bytes that may be written in a second because their terms have changed.
+    save_bytes: u64,
 }
 
 /// The right to change something.
 pub(super) struct Turn<'a> {
     tiers: &'a Tiers,
-    _alone: MutexGuard<'a, ()>,
+    unsaved: MutexGuard<'a, Unsaved>,
     /// Whether anything has left memory.
     evicted: bool,
 }
@@ -55,7 +62,12 @@ pub(super) struct Turn<'a> {
 pub(super) struct Changes(u64);
 
 impl Tiers {
-    pub(super) fn new(capacity_bytes: u64, eviction: Eviction, disks: Vec<DiskOptions>) -> Self {
+    pub(super) fn new(
+        capacity_bytes: u64,
+        eviction: Eviction,
+        disks: &[Disk],
+        beside: Beside,
+    ) -> Self {
         let eviction = match eviction {
             Eviction::Lfu => policy::Eviction::Lfu,
             Eviction::Lru => policy::Eviction::Lru,
@@ -65,6 +77,7 @@ impl Tiers {
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let policy = Memory::new(capacity_bytes, threads, eviction, Arc::clone(&ledger));
         let mut settings = Settings::new(eviction, Arc::clone(&ledger));
+        settings.beside = Some(beside);
         let bounded =
             |bytes: u64, most: usize| usize::try_from(bytes).map_or(most, |it| it.min(most));
         let queue = (capacity_bytes / QUEUE_PART).max(2 << 20);
@@ -73,13 +86,14 @@ impl Tiers {
         settings.records_max = bounded(records, settings.records_max);
         Self {
             // Without a bound of its own: the policy says who goes.
-            memory: moka::sync::Cache::builder().build(),
+            memory: moka::sync::Cache::builder().build_with_hasher(Seeded::new()),
             policy,
             ledger,
-            disks: Disks::open(disks, &settings),
-            turn: Mutex::default(),
+            disks: Disks::open(disks.iter().map(options).collect(), &settings),
+            turn: Mutex::new(Unsaved::new()),
             changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
             slices: AtomicU64::new(0),
+            save_bytes: SAVE_BYTES.min(settings.queue_bytes as u64 / 4),
         }
     }
 
@@ -138,16 +152,24 @@ impl Tiers {
     // ---- changing ----
 
     pub(super) fn turn(&self) -> Turn<'_> {
-        let alone = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        Turn { tiers: self, _alone: alone, evicted: false }
+        let unsaved = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        Turn { tiers: self, unsaved, evicted: false }
     }
 
-    /// Counts hits, and evicts what is over the capacity.
-    pub(super) fn maintain(&self) {
+    /// Memory that the disks' index takes, and the history of what was asked for.
+    pub(super) fn index_bytes(&self) -> u64 {
+        (self.disks.index_bytes() + self.ledger.bytes()) as u64
+    }
+
+    /// Counts hits, evicts what is over `capacity_bytes`, at most those that it was made for, and
+    /// saves what a disk has of older terms.
+    pub(super) fn maintain(&self, capacity_bytes: u64) {
         let mut victims = Vec::new();
         let mut turn = self.turn();
+        self.policy.hold_at_most(capacity_bytes);
         self.policy.maintain(&mut victims);
         turn.evict(&victims);
+        turn.save();
         drop(turn);
         self.memory.run_pending_tasks();
     }
@@ -192,6 +214,11 @@ impl Tiers {
     }
 }
 
+fn options(disk: &Disk) -> DiskOptions {
+    let Disk { path, size_bytes, mount } = disk.clone();
+    DiskOptions { path, size_bytes, mount }
+}
+
 impl Turn<'_> {
     /// What memory has; counts as nothing.
     pub(super) fn peek(&self, id: &Id) -> Option<Entry> {
@@ -233,6 +260,37 @@ impl Turn<'_> {
         let tiers = self.tiers;
         let frequency = tiers.ledger.frequency(&id).saturating_add(1);
         !tiers.disks.is_empty() && tiers.write(id, entry, frequency).is_ok()
+    }
+
+    /// Has an object written to its disk soon, where that has an older version of it.
+    pub(super) fn save_soon(&mut self, id: &Id) {
+        if self.tiers.disks.contains(id) && !self.unsaved.add(*id) {
+            // Rather nothing than older terms, should this process be killed.
+            self.forget_on_disk(id);
+        }
+    }
+
+    fn save(&mut self) {
+        if !self.unsaved.are_due() {
+            return;
+        }
+        let mut left_bytes = self.tiers.save_bytes;
+        while left_bytes > 0
+            && let Some(id) = self.unsaved.pop()
+        {
+            let Some(Entry::Object(variants)) = self.peek(&id) else { continue };
+            if variants.on_disk || !self.tiers.disks.contains(&id) {
+                continue;
+            }
+            let entry = Entry::Object(variants);
+            left_bytes = left_bytes.saturating_sub(u64::from(entry.weight_bytes()));
+            let frequency = self.tiers.policy.frequency(&id).unwrap_or(1);
+            let on_disk = self.tiers.write(id, &entry, frequency).is_ok();
+            if let Entry::Object(variants) = entry {
+                let variants = Variants { on_disk, ..Variants::clone(&variants) };
+                self.tiers.memory.insert(id, Entry::Object(Arc::new(variants)));
+            }
+        }
     }
 
     /// Forgets an entry, in memory and on disk.

@@ -1,13 +1,14 @@
 //! Talking to a site's origins: connections, time-outs, retries.
 //!
-//! The connections belong to the process's runtime and not to the thread that
-//! a client happens to be on: any thread may use any of them.
+//! A connection lives on the thread that opened it. That one uses it before all others, but any
+//! thread may use any of them.
 
 mod body;
 mod metrics;
 mod names;
 mod origin;
 mod pool;
+mod sips;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ pub(crate) use self::body::{AnswerBody, RequestBody};
 pub(crate) use self::metrics::{OriginMetrics, OriginsMetrics};
 use self::names::Names;
 use self::origin::Origin;
+pub(crate) use self::sips::read_bytes;
+use crate::budget::Budget;
 use crate::trace::Tracer;
 
 /// All origins of a site.
@@ -38,16 +41,18 @@ pub(crate) struct Upstream {
 #[derive(Debug, Clone)]
 pub(crate) struct Outbound {
     clock: Clock,
-    /// Where they live.
+    /// Where what belongs to no client's thread runs.
     runtime: Handle,
     names: Names,
+    /// What they take is counted here.
+    budget: Budget,
     tracer: Option<Arc<Tracer>>,
 }
 
 impl Outbound {
-    /// Connections that live on `runtime`.
-    pub(crate) fn new(clock: Clock, runtime: Handle) -> Self {
-        Self { clock, names: Names::new(runtime.clone()), runtime, tracer: None }
+    /// Names are looked up on `runtime`; connections are in memory that `budget` counts.
+    pub(crate) fn new(clock: Clock, runtime: Handle, budget: Budget) -> Self {
+        Self { clock, names: Names::new(runtime.clone()), runtime, budget, tracer: None }
     }
 
     /// The same, with attempts traced.
@@ -56,7 +61,7 @@ impl Outbound {
         self
     }
 
-    /// Where connections live.
+    /// Where what belongs to no client's thread runs.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
     }

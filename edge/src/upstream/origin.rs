@@ -20,15 +20,17 @@ use tokio::time::timeout;
 use super::OriginMetrics;
 use super::body::{AnswerBody, ClientBodyError, RequestBody};
 use super::pool::{Connection, Pool};
+use super::sips::{READ_MAX_BYTES, Sips};
 use super::{FetchError, Outbound};
+use crate::lane;
 use crate::stall::StallLimited;
 
 /// How long an origin that didn't accept a connection in time is left alone.
 const REST: Duration = Duration::from_secs(5);
 /// How long an origin that failed is tried after the others.
 const TROUBLED_FOR: Duration = Duration::from_secs(5);
-/// Bytes of an answer's head that are taken.
-const ANSWER_HEAD_MAX_BYTES: usize = 128 * 1024;
+/// Memory that a connection takes, idle or not; what is read of a large answer comes on top.
+const CONNECTION_BYTES: u64 = 16 << 10;
 
 /// One origin: its connections, and whether it worked lately.
 pub(super) struct Origin {
@@ -53,7 +55,7 @@ impl Origin {
             url,
             settings: settings.clone(),
             outbound: outbound.clone(),
-            idle: Pool::default(),
+            idle: Pool::new(),
             connections: Arc::new(Semaphore::new(settings.connections)),
             troubled_until: AtomicI64::new(i64::MIN),
             resting_until: AtomicI64::new(i64::MIN),
@@ -104,7 +106,7 @@ impl Origin {
         } else {
             self.idle.take(repeatable, self.outbound.clock.now())
         };
-        if let Some(sender) = idle {
+        if let Some((sender, lane)) = idle {
             let permit = match self.permit().await {
                 Ok(permit) => permit,
                 Err(error) => {
@@ -116,7 +118,7 @@ impl Origin {
             // had no effect.
             let again = repeatable.then(|| bodiless(&request));
             metrics.requests.inc();
-            match self.exchange(Connection { sender, permit }, request, metrics).await {
+            match self.exchange(Connection { sender, permit, lane }, request, metrics).await {
                 Err(Unanswered { error: FetchError::Protocol, request: unsent }) => {
                     let Some(next) = unsent.or(again) else {
                         return Err(Unanswered { error: FetchError::Protocol, request: None });
@@ -160,19 +162,22 @@ impl Origin {
             tracing::debug!(origin = %self.url, %error, "no connection");
             FetchError::Unreachable
         })?;
+        let stream = Sips::new(stream, self.outbound.budget.clone());
         let io = TokioIo::new(StallLimited::new(stream, self.settings.idle_timeout));
+        let memory = self.outbound.budget.charge(CONNECTION_BYTES);
         let (sender, connection) = http1::Builder::new()
-            .max_header_size(ANSWER_HEAD_MAX_BYTES)
+            .max_header_size(READ_MAX_BYTES)
             // hyper's own limit is three times as much, for each connection to an origin.
-            .max_buf_size(ANSWER_HEAD_MAX_BYTES)
+            .max_buf_size(READ_MAX_BYTES)
             .handshake(io)
             .await
             .map_err(|_error| FetchError::Protocol)?;
-        self.outbound.runtime.spawn(async move {
+        tokio::spawn(async move {
             // Whoever uses the connection sees its errors.
             let _seen_there = connection.with_upgrades().await;
+            drop(memory);
         });
-        Ok(Connection { sender, permit })
+        Ok(Connection { sender, permit, lane: lane::here() })
     }
 
     async fn open(&self) -> io::Result<TcpStream> {
@@ -221,10 +226,10 @@ impl Origin {
     /// Puts the connection back once its answer has been read; until then it counts as busy.
     fn keep_when_done(self: &Arc<Self>, connection: Connection) {
         let origin = Arc::clone(self);
-        self.outbound.runtime.spawn(async move {
-            let Connection { mut sender, permit } = connection;
+        tokio::spawn(async move {
+            let Connection { mut sender, permit, lane } = connection;
             if sender.ready().await.is_ok() {
-                origin.idle.put(sender, origin.outbound.clock.now());
+                origin.idle.put(sender, lane, origin.outbound.clock.now());
             }
             drop(permit);
         });

@@ -31,7 +31,7 @@ fn main() {
 
 fn open(folder: &Path, size_bytes: u64) -> Disks {
     let ledger = Arc::new(Ledger::new(Eviction::Lfu, size_bytes));
-    let options = DiskOptions { path: folder.to_owned(), size_bytes };
+    let options = DiskOptions { path: folder.to_owned(), size_bytes, mount: None };
     let disks = Disks::open(vec![options], &Settings::new(Eviction::Lfu, ledger));
     while disks.status()[0].state == State::Starting {
         std::thread::sleep(Duration::from_millis(1));

@@ -57,7 +57,7 @@ fn content(number: u64, version: u64) -> Bytes {
 
 fn open(folder: &Path) -> Disks {
     let ledger = Arc::new(Ledger::new(Eviction::Lfu, SIZE_BYTES));
-    let options = DiskOptions { path: folder.join("cache"), size_bytes: SIZE_BYTES };
+    let options = DiskOptions { path: folder.join("cache"), size_bytes: SIZE_BYTES, mount: None };
     let disks = Disks::open(vec![options], &Settings::new(Eviction::Lfu, ledger));
     while disks.status()[0].state == State::Starting {
         std::thread::sleep(Duration::from_millis(5));

@@ -66,12 +66,16 @@ impl Stage {
 
     /// With a disk of 256 MiB in `folder`.
     pub async fn with_disk(memory_bytes: u64, folder: &Path) -> Self {
-        let mut stage = Self::with_memory(memory_bytes).await;
-        let mut config = Config::clone(&stage.config);
-        config.edges[0].cache.disk =
-            Some(kingcdn_config::Disk { path: folder.to_owned(), size_bytes: 256 << 20 });
-        stage.config = Arc::new(config);
-        stage.restart().await
+        Self::with_memory(memory_bytes).await.restart_from(folder).await
+    }
+
+    /// Stops the edge and starts another one, with a disk of 256 MiB in `folder`.
+    pub async fn restart_from(mut self, folder: &Path) -> Self {
+        let mut config = Config::clone(&self.config);
+        let (path, size_bytes) = (folder.to_owned(), 256 << 20);
+        config.edges[0].cache.disk = Some(kingcdn_config::Disk { path, size_bytes, mount: None });
+        self.config = Arc::new(config);
+        self.restart().await
     }
 
     /// Stops the edge and starts another one in its place.

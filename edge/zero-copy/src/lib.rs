@@ -15,12 +15,14 @@
 //!
 //! `unsafe` code is in one module, `region`: mapping, unmapping, and a view of what is mapped.
 
+mod gather;
 mod mapping;
 mod outgoing;
 mod region;
 mod registry;
 mod seal;
 
+pub use gather::Gathering;
 pub use mapping::Mapping;
 pub use outgoing::{Outgoing, SENDFILE_MIN_BYTES};
 pub use seal::{SEAL_MIN_BYTES, Usage, held_bytes, seal, usage};

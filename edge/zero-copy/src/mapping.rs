@@ -67,6 +67,10 @@ impl Mapping {
         self.0.region.is_resident(&part)
     }
 
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
+        self.0.file()
+    }
+
     /// Bytes that are mapped.
     pub fn len_bytes(&self) -> usize {
         self.0.addresses().len()

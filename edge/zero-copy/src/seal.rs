@@ -5,11 +5,12 @@ use std::os::fd::OwnedFd;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{Errno, writev};
 use rustix::process::{Resource, getrlimit};
 
+use crate::gather::joined;
 use crate::mapping::Mapping;
 
 /// Contents below this are kept on the heap: copying them into a socket costs no more than
@@ -37,15 +38,13 @@ const PIECES_MAX: usize = 64;
 /// [`crate::Outgoing`] sends it. A `Bytes` that is a part of the result keeps all of it.
 pub fn seal(pieces: &[Bytes]) -> Bytes {
     let total = pieces.iter().map(Bytes::len).sum();
-    if let Some(place) = BUDGET.place(total) {
+    if let Some(place) = place(total) {
         match sealed(pieces, total, place) {
             Ok(bytes) => return bytes,
-            Err(_no_room) => BUDGET.refuse(),
+            Err(_no_room) => refuse(),
         }
     }
-    let mut joined = BytesMut::with_capacity(total);
-    pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
-    joined.freeze()
+    joined(pieces)
 }
 
 /// Memory that a content of `len_bytes` takes once it is [`seal`]ed.
@@ -83,16 +82,18 @@ pub fn usage() -> Usage {
 fn sealed(pieces: &[Bytes], total: usize, place: Place) -> io::Result<Bytes> {
     let file = memory_file()?;
     write_all(&file, pieces)?;
-    // A page that waits in a socket can't change any more, whoever has the descriptor.
+    // A page that waits in a socket can't change any more, whoever has the descriptor. Nobody has
+    // mapped it for writing, so this says as much as SealFlags::WRITE, which would wait for all
+    // processors to let go of pages that they have just written.
     fcntl_add_seals(
         &file,
-        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
+        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE,
     )?;
     let mapping = Mapping::with_place(file, total, Some(place))?;
     mapping.bytes(0..total).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-fn memory_file() -> io::Result<OwnedFd> {
+pub(crate) fn memory_file() -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match memfd_create("kingcdn", flags | MemfdFlags::NOEXEC_SEAL) {
         // Linux before 6.3 doesn't know the last flag.
@@ -116,6 +117,16 @@ fn write_all(file: &OwnedFd, pieces: &[Bytes]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A place for a content of `len` bytes, where it is worth one and one is left.
+pub(crate) fn place(len: usize) -> Option<Place> {
+    BUDGET.place(len)
+}
+
+/// Counts a content that has to be on the heap though it had a place.
+pub(crate) fn refuse() {
+    BUDGET.refuse();
 }
 
 /// How many contents may be sealed: each takes a descriptor and a mapping, of both of which the

@@ -67,14 +67,16 @@ pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Writ
 }
 
 impl Queue {
-    fn put(&self, line: &[u8]) {
+    fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
         {
             let mut lane = self.lanes[lane()].lock().unwrap_or_else(PoisonError::into_inner);
-            if lane.len() + line.len() > LANE_BYTES_MAX {
+            let before = lane.len();
+            write(&mut lane);
+            if lane.len() > LANE_BYTES_MAX {
+                lane.truncate(before);
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            lane.extend_from_slice(line);
         }
         if !self.told.load(Ordering::SeqCst) && !self.told.swap(true, Ordering::SeqCst) {
             let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,6 +122,11 @@ fn lane() -> usize {
 }
 
 impl Lines {
+    /// Appends the line that `write` writes.
+    pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.0.put(write);
+    }
+
     /// Lines lost so far.
     pub(super) fn lost(&self) -> u64 {
         self.0.lost.load(Ordering::Relaxed)
@@ -136,7 +143,7 @@ impl<'a> MakeWriter<'a> for Lines {
 
 impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.put(line);
+        self.append(|lane| lane.extend_from_slice(line));
         Ok(line.len())
     }
 

@@ -76,7 +76,19 @@ impl Cdn {
         self.start(role, name, more, admin).await
     }
 
-    async fn start(&self, role: &str, name: &str, more: &[&str], admin: SocketAddr) -> Node {
+    /// Where nodes tell the service manager what becomes of them.
+    pub(crate) fn manager(&self) -> PathBuf {
+        self.folder().join("manager.sock")
+    }
+
+    /// Starts a node with more arguments, and waits until it is well.
+    pub(crate) async fn start(
+        &self,
+        role: &str,
+        name: &str,
+        more: &[&str],
+        admin: SocketAddr,
+    ) -> Node {
         let log = self.folder().join(format!("{name}.log"));
         let child = Command::new(KINGCDN)
             .arg(role)
@@ -84,6 +96,7 @@ impl Cdn {
             .arg(self.config_file())
             .args(more)
             .args(["--log", "info"])
+            .env("NOTIFY_SOCKET", self.manager())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("a log file"))
@@ -132,6 +145,23 @@ impl Node {
     pub(crate) async fn status(&self) -> serde_json::Value {
         let reply = self.admin_client().get("/status").await;
         serde_json::from_slice(&reply.body).expect("JSON")
+    }
+
+    /// Bytes that the process takes beside its program's own pages: what it has allocated, and its
+    /// memory files.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let process = format!("/proc/{}", self.child.id());
+        let status = fs::read_to_string(format!("{process}/status")).expect("its status");
+        let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib =
+            anonymous.and_then(|it| it.trim().strip_suffix(" kB")).expect("what it allocated");
+        let files = fs::read_dir(format!("{process}/fd")).expect("its descriptors").flatten();
+        // One that is closed meanwhile takes nothing.
+        let is_memory =
+            |path: &Path| fs::read_link(path).is_ok_and(|name| name.starts_with("/memfd:kingcdn"));
+        let files = files.map(|entry| entry.path()).filter(|path| is_memory(path));
+        let in_files: u64 = files.filter_map(|path| Some(fs::metadata(path).ok()?.len())).sum();
+        kib.parse::<u64>().expect("a number") * 1024 + in_files
     }
 
     /// Tells the process something, by a signal's name.

@@ -5,7 +5,7 @@ use kingcdn_config::Identity;
 use kingcdn_config::clock::Timestamp;
 
 use super::class;
-use super::harness::{Ask, Server, query};
+use super::harness::{Ask, Server, query, subnet};
 use crate::cookies::{Cookies, Sent};
 use crate::record::Transport;
 
@@ -32,7 +32,7 @@ fn options_are_answered() {
     let whole = [&[0, 10, 0, 24][..], &ours].concat();
     let keepalive = [0, 11, 0, 0];
     type Case<'a> = (&'a str, Vec<u8>, Transport, u8, &'a [u8]);
-    let cases: [Case<'_>; 15] = [
+    let cases: [Case<'_>; 17] = [
         // What it calls itself (RFC 5001), with whatever else.
         (SITE, vec![0, 3, 0, 0], udp, 0, &[0, 3, 0, 3, b'n', b's', b'1']),
         ("x.any.netcinema.test.", vec![0, 3, 0, 0], tcp, 0, &[0, 3, 0, 3, b'n', b's', b'1']),
@@ -55,7 +55,10 @@ fn options_are_answered() {
         (SITE, cookie(15), udp, 1, &[]),
         (SITE, cookie(41), udp, 1, &[]),
         (SITE, keepalive.to_vec(), tcp, 0, &[0, 11, 0, 2, 0, 100]),
+        (SITE, keepalive.to_vec(), Transport::Tls, 0, &[0, 11, 0, 2, 0, 100]),
         (SITE, keepalive.to_vec(), udp, 0, &[]),
+        // HTTP has its own word for it.
+        (SITE, keepalive.to_vec(), Transport::Https, 0, &[]),
         ("example.org.", vec![], udp, 5, &[0, 15, 0, 2, 0, 20]),
         (SITE, vec![0, 200, 0, 1, 1], udp, 0, &[]),
     ];
@@ -70,6 +73,64 @@ fn options_are_answered() {
     // Without EDNS, nothing of it.
     let plain = query("example.org.", RecordType::A).packet();
     assert_eq!(server.octets(&plain, udp, "192.0.2.1").unwrap().len(), plain.len());
+}
+
+/// RFC 8467 section 4.1: a multiple of 468 octets, to those who ask where nobody else reads.
+#[test]
+fn padding_is_answered() {
+    let server = Server::new(|_| ());
+    let lengths = |options: &[u8], transport| {
+        let names = ["netcinema.kingcdn.test.", "nobody.netcinema.test.", "big.netcinema.test."];
+        names.map(|name| {
+            let edns = Some((1232, 0, Some("10.1.2.0/24")));
+            let mut packet = Ask { edns, ..query(name, RecordType::TXT) }.packet();
+            // Behind the client subnet.
+            let at = packet.len() - 11 - 1;
+            packet[at] += u8::try_from(options.len()).unwrap();
+            packet.extend(options);
+            let answer = server.octets(&packet, transport, "192.0.2.1").unwrap();
+            hickory_proto::op::Message::from_vec(&answer).unwrap();
+            answer.len()
+        })
+    };
+    let padding = [0, 12, 0, 5, 0, 0, 0, 0, 0];
+    assert_eq!(lengths(&padding, Transport::Tls), [468, 468, 936]);
+    assert_eq!(lengths(&padding, Transport::Https), [468, 468, 936]);
+    for (options, transport) in [
+        (&padding[..], Transport::Tcp),
+        (&padding, Transport::Udp),
+        (&[], Transport::Tls),
+        (&[], Transport::Https),
+    ] {
+        assert!(lengths(options, transport).iter().all(|length| length % 468 != 0));
+    }
+}
+
+/// Of many connections with one query each as many are logged as of one with many.
+#[test]
+fn one_in_so_many_queries_is_logged() {
+    let server = Server::new(|config| config.dns.as_mut().unwrap().protocol.log_one_in = 3);
+    let packet = subnet("netcinema.kingcdn.test.", RecordType::A, "10.1.2.0/24").packet();
+    let log = crate::testing::Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        for _ in 0..30 {
+            server.octets(&packet, Transport::Tls, "192.0.2.1").unwrap();
+        }
+        let (mut tally, mut out) = (server.journey.tally(), Vec::new());
+        for _ in 0..30 {
+            let mut turn = server.journey.turn(Transport::Udp, &mut tally);
+            turn.answer(&packet, "192.0.2.1".parse().unwrap(), &mut out);
+            turn.end(std::time::Duration::ZERO);
+        }
+    });
+    let lines = log.lines();
+    assert_eq!(lines.len(), 20);
+    for field in [
+        "resolver=192.0.2.1 transport=Tls name=netcinema.kingcdn.test. rtype=A",
+        "subnet=10.1.2.0/24 rcode=NoError edge=\"frankfurt\" by=Network scope=16 truncated=false",
+    ] {
+        assert!(lines[0].contains(field), "no {field} in {}", lines[0]);
+    }
 }
 
 /// What it says of itself, to those who may know.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -14,10 +15,11 @@ use bytes::Bytes;
 use super::caretaker::{Caretaker, settle};
 use super::counters::{Counters, count};
 use super::device::Device;
-use super::disks::{DiskOptions, Settings};
+use super::disks::{Beside, DiskOptions, Settings};
 use super::error::{Reason, Shed};
 use super::lock::Lock;
-use super::queue::Queue;
+use super::mount::{self, Ground};
+use super::queue::{Queue, Waiting};
 use super::reader::{Found, Readers, Wanted};
 use super::recovery::Opening;
 use super::snapshot_file;
@@ -48,6 +50,30 @@ struct Condition {
     closing: bool,
     /// It is to be tried again now.
     retrying: bool,
+}
+
+/// Somebody who has something else in a disk's folder, as long as that is locked.
+struct Guest<'a> {
+    beside: Option<&'a Beside>,
+    folder: &'a Path,
+}
+
+impl<'a> Guest<'a> {
+    fn welcome(settings: &'a Settings, folder: &'a Path) -> Self {
+        let beside = settings.beside.as_ref();
+        if let Some(Beside(tell)) = beside {
+            tell(folder, true);
+        }
+        Self { beside, folder }
+    }
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        if let Some(Beside(tell)) = self.beside {
+            tell(self.folder, false);
+        }
+    }
 }
 
 impl Disk {
@@ -93,9 +119,10 @@ impl Disk {
     /// Opens it, uses it, tries again: until it is closed.
     fn keep(&self) {
         let mut pause = self.settings.retry_first;
+        let mut ground = None;
         loop {
             let mut was_ready = false;
-            let used = catch_unwind(AssertUnwindSafe(|| self.use_it(&mut was_ready)));
+            let used = catch_unwind(AssertUnwindSafe(|| self.use_it(&mut was_ready, &mut ground)));
             self.volume.store(None);
             let reason = match used {
                 Ok(Ok(())) => return self.set_state(State::Closed, None),
@@ -134,9 +161,11 @@ impl Disk {
         self.changed.notify_all();
     }
 
-    /// Opens it, and uses it until it fails or is closed.
-    fn use_it(&self, was_ready: &mut bool) -> Result<(), Arc<Reason>> {
+    /// Opens it, and uses it until it fails or is closed. `ground` is where its folder was when it
+    /// was last used.
+    fn use_it(&self, was_ready: &mut bool, ground: &mut Option<Ground>) -> Result<(), Arc<Reason>> {
         let folder = &self.options.path;
+        mount::check(&self.options, *ground)?;
         match fs::create_dir(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(Arc::new(Reason::io("create", folder)(error)));
@@ -144,6 +173,7 @@ impl Disk {
             _ => {}
         }
         let lock = Lock::take(folder)?;
+        let _beside = Guest::welcome(&self.settings, folder);
         if self.readers.get().is_none() {
             let readers = Readers::start(self.settings.readers);
             let readers = readers.map_err(|error| Reason::Thread(error.to_string()))?;
@@ -157,6 +187,7 @@ impl Disk {
         let (volume, mut writer) = opened?;
         self.volume.store(Some(Arc::clone(&volume)));
         *was_ready = true;
+        *ground = Ground::of(folder).ok();
         self.set_state(State::Ready, None);
         let records = volume.index().log.len();
         tracing::info!(disk = %folder.display(), records, "in use");
@@ -210,14 +241,21 @@ impl Disk {
     pub(crate) fn get(&self, id: &Id, wanted: Wanted) -> Found {
         let volume = self.volume.load_full();
         match (volume, self.readers.get()) {
-            (Some(volume), Some(readers)) if !volume.has_failed() => {
-                readers.get(&volume, id, wanted)
-            }
-            _ => {
-                count(&self.counters.misses);
-                Found::Absent
-            }
+            (Some(volume), Some(readers)) if !volume.has_failed() => match self.queue.waiting(id) {
+                Waiting::Nothing => readers.get(&volume, id, wanted),
+                Waiting::Put(parts) => {
+                    count(&self.counters.hits);
+                    Found::Ready(joined(parts))
+                }
+                Waiting::Removal => self.absent(),
+            },
+            _ => self.absent(),
         }
+    }
+
+    fn absent(&self) -> Found {
+        count(&self.counters.misses);
+        Found::Absent
     }
 
     pub(crate) fn contains(&self, id: &Id) -> bool {
@@ -295,6 +333,11 @@ impl Disk {
         status
     }
 
+    /// Memory that its index takes.
+    pub(crate) fn index_bytes(&self) -> usize {
+        self.volume.load_full().map_or(0, |volume| volume.index().log.bytes())
+    }
+
     /// Waits until it isn't starting any more; at most so long.
     pub(crate) fn wait_started(&self, patience: Duration) {
         let starting = |it: &mut Condition| it.state == State::Starting;
@@ -312,5 +355,13 @@ impl Disk {
         self.condition().closing = true;
         self.changed.notify_all();
         self.queue.close();
+    }
+}
+
+/// The parts of a record as one: most have but one that is long.
+fn joined(mut parts: Vec<Bytes>) -> Bytes {
+    match parts.len() {
+        1 => parts.swap_remove(0),
+        _ => parts.concat().into(),
     }
 }

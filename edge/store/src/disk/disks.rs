@@ -1,6 +1,7 @@
 //! All disks of an edge.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,6 +28,21 @@ pub struct DiskOptions {
     pub path: PathBuf,
     /// Bytes that it may take.
     pub size_bytes: u64,
+    /// Used only while something is mounted here.
+    pub mount: Option<PathBuf>,
+}
+
+/// Called by a disk's own thread each time its folder was locked, before anything in it is read,
+/// with true; and before it is unlocked, with false: for what else its owner keeps in there.
+#[derive(Clone)]
+pub struct Beside(pub Arc<Tell>);
+
+type Tell = dyn Fn(&Path, bool) + Send + Sync;
+
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Beside")
+    }
 }
 
 /// What all disks have in common.
@@ -48,6 +64,8 @@ pub struct Settings {
     pub retry_first: Duration,
     /// How long it takes in the end.
     pub retry_most: Duration,
+    /// Who else has something in the disks' folders.
+    pub beside: Option<Beside>,
 }
 
 impl Settings {
@@ -62,6 +80,7 @@ impl Settings {
             scrub_bytes_per_second: 8 << 20,
             retry_first: Duration::from_secs(1),
             retry_most: Duration::from_secs(60),
+            beside: None,
         }
     }
 }
@@ -160,6 +179,11 @@ impl Disks {
     /// How the disks are.
     pub fn status(&self) -> Vec<DiskStatus> {
         self.disks.iter().map(|seat| seat.disk.status()).collect()
+    }
+
+    /// Memory that the disks' indexes take.
+    pub fn index_bytes(&self) -> usize {
+        self.disks.iter().map(|seat| seat.disk.index_bytes()).sum()
     }
 
     /// Tries disks that are out again now: somebody did something about them.

@@ -35,6 +35,9 @@ pub(crate) enum Reason {
     /// The folder was removed or replaced.
     #[error("{} is gone", .0.display())]
     Gone(PathBuf),
+    /// Nothing is mounted where the disk should be.
+    #[error("nothing is mounted at {}", .0.display())]
+    NotMounted(PathBuf),
     /// Too many reads failed.
     #[error("{0} reads failed")]
     ReadErrors(u64),
@@ -65,6 +68,7 @@ impl Reason {
                 _ => "io",
             },
             Self::Gone(_) => "gone",
+            Self::NotMounted(_) => "not-mounted",
             Self::ReadErrors(_) => "read-errors",
             Self::Forgotten => "forgotten",
             Self::Thread(_) => "thread",

@@ -27,6 +27,7 @@ pub mod fuzz;
 mod history_file;
 mod lock;
 mod meta;
+mod mount;
 mod queue;
 mod reader;
 mod reclaim;
@@ -45,7 +46,7 @@ mod volume;
 mod writer;
 
 pub use self::counters::Counts;
-pub use self::disks::{DiskOptions, Disks, Settings};
+pub use self::disks::{Beside, DiskOptions, Disks, Settings};
 pub use self::error::Shed;
 pub use self::reader::{Found, Pending};
 pub use self::status::{DiskStatus, State};

@@ -1,6 +1,7 @@
 //! What waits to be written: bounded, and told apart by who came last.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(crate) struct Queue {
     ready: Condvar,
     /// Nothing is left to do.
     drained: Condvar,
+    /// Ids that something waits for: whoever looks one up needn't ask where it is 0.
+    waiting: AtomicUsize,
     limit_bytes: usize,
 }
 
@@ -53,8 +56,8 @@ struct Inner {
     ops: VecDeque<Op>,
     bytes: usize,
     removals: usize,
-    /// The last op of each id that waits or is under way, and whether it is a put.
-    latest: HashMap<Id, (u64, bool)>,
+    /// The last op of each id that waits or is under way.
+    latest: HashMap<Id, Latest>,
     ticket: u64,
     under_way: bool,
     /// A removal had no room.
@@ -63,14 +66,49 @@ struct Inner {
     closed: bool,
 }
 
+#[derive(Debug)]
+struct Latest {
+    ticket: u64,
+    /// What is put; none for a removal.
+    parts: Option<Vec<Bytes>>,
+}
+
+/// What waits under an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Nothing: what is on the disk counts.
+    Nothing,
+    /// To be put, in parts.
+    Put(Vec<Bytes>),
+    /// To be removed.
+    Removal,
+}
+
 impl Queue {
     pub(crate) fn new(limit_bytes: usize) -> Self {
         let (inner, ready, drained) = (Mutex::default(), Condvar::new(), Condvar::new());
-        Self { inner, ready, drained, limit_bytes }
+        Self { inner, ready, drained, waiting: AtomicUsize::new(0), limit_bytes }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a change of what waits.
+    fn unlock(&self, inner: MutexGuard<'_, Inner>) {
+        self.waiting.store(inner.latest.len(), Ordering::Release);
+    }
+
+    /// What waits under this id: it counts before what is on the disk.
+    pub(crate) fn waiting(&self, id: &Id) -> Waiting {
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            return Waiting::Nothing;
+        }
+        match self.lock().latest.get(id) {
+            Some(Latest { parts: Some(parts), .. }) => Waiting::Put(parts.clone()),
+            Some(Latest { parts: None, .. }) => Waiting::Removal,
+            None => Waiting::Nothing,
+        }
     }
 
     /// Waits to be written, in place of whatever waits under the same id.
@@ -90,7 +128,7 @@ impl Queue {
             return Err(Shed::Busy);
         }
         inner.push(id, OpKind::Put { kind, frequency, parts, len });
-        drop(inner);
+        self.unlock(inner);
         self.ready.notify_one();
         Ok(())
     }
@@ -98,7 +136,7 @@ impl Queue {
     /// Waits to be removed. Never refused; but past a bound [`Queue::is_overflown`] says so.
     pub(crate) fn remove(&self, id: Id) {
         let mut inner = self.lock();
-        if matches!(inner.latest.get(&id), Some((_, false))) {
+        if matches!(inner.latest.get(&id), Some(Latest { parts: None, .. })) {
             return;
         }
         if inner.removals >= REMOVALS_MAX {
@@ -106,18 +144,18 @@ impl Queue {
             return;
         }
         inner.push(id, OpKind::Remove);
-        drop(inner);
+        self.unlock(inner);
         self.ready.notify_one();
     }
 
     /// Whether a record of this id waits, and isn't removed again.
     pub(crate) fn has(&self, id: &Id) -> bool {
-        matches!(self.lock().latest.get(id), Some((_, true)))
+        matches!(self.lock().latest.get(id), Some(Latest { parts: Some(_), .. }))
     }
 
     /// Whether nothing about the same id came after this.
     pub(crate) fn is_latest(&self, op: &Op) -> bool {
-        self.lock().latest.get(&op.id).is_some_and(|(ticket, _)| *ticket == op.ticket)
+        self.lock().latest.get(&op.id).is_some_and(|latest| latest.ticket == op.ticket)
     }
 
     /// Some of what waits, the oldest first, about `bytes` of it. None after [`Queue::close`],
@@ -152,6 +190,7 @@ impl Queue {
         if inner.ops.is_empty() {
             self.drained.notify_all();
         }
+        self.unlock(inner);
     }
 
     /// All that waits, as removals: for a disk that isn't in use yet.
@@ -228,10 +267,13 @@ impl Inner {
     fn push(&mut self, id: Id, what: OpKind) {
         self.ticket += 1;
         let op = Op { id, ticket: self.ticket, what };
-        let is_put = matches!(op.what, OpKind::Put { .. });
         self.bytes += op.bytes();
-        self.removals += usize::from(!is_put);
-        self.latest.insert(id, (self.ticket, is_put));
+        self.removals += usize::from(matches!(op.what, OpKind::Remove));
+        let parts = match &op.what {
+            OpKind::Put { parts, .. } => Some(parts.clone()),
+            OpKind::Remove => None,
+        };
+        self.latest.insert(id, Latest { ticket: self.ticket, parts });
         self.ops.push_back(op);
     }
 
@@ -243,7 +285,7 @@ impl Inner {
                 removals += 1;
                 op.what = OpKind::Remove;
                 if let Some(latest) = self.latest.get_mut(&op.id) {
-                    latest.1 = false;
+                    latest.parts = None;
                 }
             }
         }
@@ -253,7 +295,7 @@ impl Inner {
     fn forget(&mut self, op: &Op) {
         self.bytes -= op.bytes();
         self.removals -= usize::from(matches!(op.what, OpKind::Remove));
-        if self.latest.get(&op.id).is_some_and(|(ticket, _)| *ticket == op.ticket) {
+        if self.latest.get(&op.id).is_some_and(|latest| latest.ticket == op.ticket) {
             self.latest.remove(&op.id);
         }
     }

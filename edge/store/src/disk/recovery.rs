@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::counters::{Counters, count};
-use super::device::Device;
+use super::device::{self, Device};
 use super::error::Reason;
 use super::history_file;
 use super::meta::{Decoded, Meta};
@@ -23,14 +23,17 @@ use super::segment::{Opened, SEGMENT_HEADER_BYTES, Segment, number_of};
 use super::snapshot::Mark;
 use super::snapshot_file::{self, Loaded};
 use super::volume::{Index, Marks, Parts, Volume};
-use crate::Id;
 use crate::policy::log::{Entry, Place};
-use crate::policy::{Eviction, Ledger, Log, Shape};
+use crate::policy::{Eviction, IdMap, Ledger, Log, Shape};
 
 /// With fewer segments than this of an existing store's length, a store is begun anew.
 const SEGMENTS_LEAST: u64 = 16;
 /// A configured size has room for this share of reclaimed segments that are still read.
 const SPARE_SHARE: u64 = 32;
+
+/// A tail that may be as long as this is asked for ahead, so far.
+const TAIL_BYTES: u32 = 64 << 10;
+const AHEAD_BYTES: u32 = 4 << 20;
 
 /// What a folder is opened with.
 pub(crate) struct Opening {
@@ -82,6 +85,7 @@ impl Opening {
             self.remove_left(&mut found, &loaded)?;
             take(&mut found, loaded);
         }
+        expect_tails(&found, meta);
         history_file::load(&self.folder, &self.ledger, &self.counters);
         let words = self.replay(meta, &mut found)?;
         next_sequence = words.values().fold(next_sequence, |it, word| it.max(word.sequence + 1));
@@ -146,6 +150,7 @@ impl Opening {
         let kept = meta.filter(|meta| !self.discard && fits(meta));
         if kept.is_none() {
             self.discard_all()?;
+            tracing::info!(disk = %self.folder.display(), "a new cache begins");
         }
         let meta = kept.unwrap_or_else(fresh);
         if decoded != Some(Decoded::Right(meta)) {
@@ -243,8 +248,8 @@ impl Opening {
     }
 
     /// The last word on each id that the tails speak of.
-    fn replay(&self, meta: Meta, found: &mut [Found]) -> Result<HashMap<Id, Word>, Reason> {
-        let mut words: HashMap<Id, Word> = HashMap::new();
+    fn replay(&self, meta: Meta, found: &mut [Found]) -> Result<IdMap<Word>, Reason> {
+        let mut words: IdMap<Word> = IdMap::default();
         for of in found {
             let number = of.segment.number;
             let visit = |offset: u32, header: &Header| {
@@ -325,9 +330,24 @@ fn take(found: &mut [Found], loaded: Loaded) {
     }
 }
 
+/// Has the device read what will be replayed, while other things are done.
+fn expect_tails(found: &[Found], meta: Meta) {
+    for of in found {
+        let left = meta.segment_bytes.saturating_sub(of.tail);
+        // What is shorter is read at once; and of long records only the headers are.
+        if left >= TAIL_BYTES && of.tail > 0 || of.entries.is_empty() {
+            device::expect(
+                &of.segment.file,
+                Segment::at(of.tail),
+                u64::from(left.min(AHEAD_BYTES)),
+            );
+        }
+    }
+}
+
 /// Gives each segment the records that the tails have last words on, and takes those away that are
 /// older.
-fn merge(found: &mut [Found], words: &HashMap<Id, Word>, log: &Log) {
+fn merge(found: &mut [Found], words: &IdMap<Word>, log: &Log) {
     let mut newer: HashMap<u64, Vec<Entry>> = HashMap::new();
     for word in words.values() {
         if let Some(entry) = word.entry {
@@ -368,6 +388,7 @@ fn shrink(found: &mut Vec<Found>, shape: Shape) -> Vec<Segment> {
 /// Puts what was found into the log. The surplus is to be removed.
 fn fill(mut log: Log, device: &dyn Device, found: Vec<Found>, surplus: Vec<Segment>) -> Index {
     let segments = log.shape().segments;
+    log.expect(found.iter().map(|of| of.entries.len()).sum());
     let mut index = Vec::new();
     for (slot, of) in (0..segments).zip(found) {
         let Found { segment, mut entries, end, .. } = of;

@@ -13,6 +13,7 @@ mod ledger;
 pub mod log;
 pub mod memory;
 
+pub use self::hash::{IdHasher, IdMap};
 pub use self::ledger::{Leave, Ledger};
 pub use self::log::{Log, Shape};
 pub use self::memory::{FirstStop, Memory, Victim};

@@ -98,7 +98,8 @@ fn everything_is_there_after_a_restart_and_after_a_kill() {
 #[test]
 fn a_full_queue_refuses_and_forgets_what_it_would_have_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    let options = DiskOptions { path: folder.path().to_owned(), size_bytes: SMALL_BYTES };
+    let options =
+        DiskOptions { path: folder.path().to_owned(), size_bytes: SMALL_BYTES, mount: None };
     let disks =
         started(Disks::open(vec![options], &Settings { queue_bytes: 10_000, ..settings() }));
     put(&disks, 1, 50);
@@ -123,8 +124,11 @@ fn without_a_disk_nothing_is_kept() {
 #[test]
 fn several_disks_share_by_size_and_one_less_moves_only_its_share() {
     let folder = tempfile::tempdir().unwrap();
-    let options =
-        |name: &str, size_bytes| DiskOptions { path: folder.path().join(name), size_bytes };
+    let options = |name: &str, size_bytes| DiskOptions {
+        path: folder.path().join(name),
+        size_bytes,
+        mount: None,
+    };
     let all =
         vec![options("a", SMALL_BYTES), options("b", 3 * SMALL_BYTES), options("c", SMALL_BYTES)];
     let two = all[..2].to_vec();
@@ -149,7 +153,9 @@ fn several_disks_share_by_size_and_one_less_moves_only_its_share() {
 #[test]
 fn what_was_asked_for_is_remembered_beyond_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let options = || vec![DiskOptions { path: folder.path().to_owned(), size_bytes: SMALL_BYTES }];
+    let options = || {
+        vec![DiskOptions { path: folder.path().to_owned(), size_bytes: SMALL_BYTES, mount: None }]
+    };
     let before = settings();
     let disks = Disks::open_on(options(), &before, Arc::new(Faulty::default()));
     before.ledger.note(&id(1), 7);
@@ -158,4 +164,22 @@ fn what_was_asked_for_is_remembered_beyond_a_restart() {
     let _disks = started(Disks::open_on(options(), &after, Arc::new(Faulty::default())));
     assert_eq!(after.ledger.frequency(&id(1)), 7);
     assert_eq!(after.ledger.frequency(&id(2)), 0);
+}
+
+#[test]
+fn what_waits_to_be_written_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let disks = open(folder.path());
+    for number in 0..300 {
+        let len = 100 + 300 * number as usize;
+        put(&disks, number, len);
+        assert_eq!(get(&disks, id(number)).unwrap(), content(number, len));
+        let parts = vec![content(1, 70), content(2, 40_000)];
+        disks.put(id(number), Kind(1), 1, parts.clone()).unwrap();
+        assert_eq!(get(&disks, id(number)).unwrap(), parts.concat(), "the newer one, at once");
+        if number % 3 == 0 {
+            disks.remove(&id(number));
+            assert_eq!(get(&disks, id(number)), None);
+        }
+    }
 }

@@ -108,12 +108,16 @@ fn what_is_not_in_memory_is_read_by_others() {
 #[test]
 fn one_disk_out_leaves_the_others_alone() {
     let root = tempfile::tempdir().unwrap();
-    let options = |name: &str, size_bytes| DiskOptions { path: root.path().join(name), size_bytes };
+    let options = |name: &str, size_bytes| DiskOptions {
+        path: root.path().join(name),
+        size_bytes,
+        mount: None,
+    };
     let nowhere = root.path().join("missing/b");
     let disks = started(Disks::open(
         vec![
             options("a", SMALL_BYTES),
-            DiskOptions { path: nowhere.clone(), size_bytes: SMALL_BYTES },
+            DiskOptions { path: nowhere.clone(), size_bytes: SMALL_BYTES, mount: None },
             options("c", 1000),
         ],
         &settings(),

@@ -1,4 +1,5 @@
 use std::process::Command;
+use std::sync::Mutex;
 
 use super::super::meta::Meta;
 use super::*;
@@ -113,6 +114,20 @@ fn a_folder_that_is_removed_is_noticed_and_made_again() {
 /// A mount that goes with the test, however it ends.
 struct Mounted<'a>(&'a Path);
 
+impl<'a> Mounted<'a> {
+    /// A small disk at `point`, where this process may mount one.
+    fn new(point: &'a Path, size: &str) -> Option<Self> {
+        let options = format!("size={size}");
+        let mut mount = Command::new("mount");
+        let ran = mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(point).output();
+        if !ran.is_ok_and(|ran| ran.status.success()) {
+            eprintln!("skipped: no right to mount a small disk");
+            return None;
+        }
+        Some(Self(point))
+    }
+}
+
 impl Drop for Mounted<'_> {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.0).status();
@@ -123,15 +138,7 @@ impl Drop for Mounted<'_> {
 #[test]
 fn a_full_disk_takes_itself_out() {
     let root = tempfile::tempdir().unwrap();
-    let mount = |arguments: &[&str]| {
-        let ran = Command::new(arguments[0]).args(&arguments[1..]).arg(root.path()).output();
-        ran.is_ok_and(|ran| ran.status.success())
-    };
-    if !mount(&["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs"]) {
-        eprintln!("skipped: no right to mount a small disk");
-        return;
-    }
-    let _mounted = Mounted(root.path());
+    let Some(_mounted) = Mounted::new(root.path(), "5m") else { return };
     let folder = root.path().join("cache");
     let disks = open(&folder);
     assert_eq!(status(&disks).state, State::Ready);
@@ -141,9 +148,89 @@ fn a_full_disk_takes_itself_out() {
     }
     wait_out(&disks);
     assert_eq!(status(&disks).reason.unwrap().0, "full");
-    assert!(mount(&["mount", "-o", "remount,size=30m"]), "more room");
+    let mut mount = Command::new("mount");
+    let larger = mount.args(["-o", "remount,size=30m"]).arg(root.path()).status();
+    assert!(larger.is_ok_and(|it| it.success()), "more room");
     wait_back(&disks);
     put(&disks, 100, 700_000);
     disks.flush();
     assert_eq!(get(&disks, id(100)).unwrap(), content(100, 700_000));
+}
+
+fn reason(disks: &Disks) -> Option<&'static str> {
+    status(disks).reason.map(|reason| reason.0)
+}
+
+/// Has the disk tried until it is out for this reason.
+fn wait_out_for(disks: &Disks, label: &str) {
+    let waiting = kingcdn_config::clock::Stopwatch::start();
+    while reason(disks) != Some(label) {
+        disks.retry();
+        assert!(waiting.elapsed() < Duration::from_secs(60), "{:?}", status(disks));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn nothing_is_written_beneath_the_mount_point_of_a_disk_that_is_unmounted() {
+    let root = tempfile::tempdir().unwrap();
+    let point = root.path().join("disk");
+    fs::create_dir(&point).unwrap();
+    for folder in [point.clone(), point.join("cache")] {
+        let Some(mounted) = Mounted::new(&point, "40m") else { return };
+        let disks = open(&folder);
+        put(&disks, 1, 100);
+        disks.flush();
+        drop(mounted);
+        wait_out_for(&disks, "not-mounted");
+        assert_eq!(fs::read_dir(&point).unwrap().count(), 0);
+        let _mounted = Mounted::new(&point, "40m");
+        wait_back(&disks);
+        assert!(folder.join("meta").exists());
+        drop(disks);
+    }
+}
+
+#[test]
+fn a_disk_that_is_not_mounted_at_the_start_is_out_until_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let point = root.path().join("disk");
+    let options = DiskOptions {
+        path: point.join("cache"),
+        size_bytes: SMALL_BYTES,
+        mount: Some(point.clone()),
+    };
+    let disks = started(Disks::open(vec![options], &settings()));
+    assert_eq!(reason(&disks), Some("not-mounted"), "no such folder");
+    fs::create_dir(&point).unwrap();
+    disks.retry();
+    wait_out_for(&disks, "not-mounted");
+    assert_eq!(fs::read_dir(&point).unwrap().count(), 0);
+    let Some(_mounted) = Mounted::new(&point, "40m") else { return };
+    wait_back(&disks);
+    put(&disks, 1, 100);
+    disks.flush();
+    assert_eq!(get(&disks, id(1)).unwrap(), content(1, 100));
+}
+
+#[test]
+fn who_has_something_beside_the_records_is_told_before_they_are_read() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cache");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let beside = {
+        let told = Arc::clone(&told);
+        Beside(Arc::new(move |folder: &Path, is_ours| {
+            let is_new = !folder.join("meta").exists();
+            told.lock().unwrap().push((folder.to_owned(), is_ours, is_new));
+        }))
+    };
+    let settings = Settings { beside: Some(beside), ..settings() };
+    let options = || DiskOptions { path: folder.clone(), size_bytes: SMALL_BYTES, mount: None };
+    let first = started(Disks::open(vec![options()], &settings));
+    let second = started(Disks::open(vec![options()], &settings));
+    assert_eq!(reason(&second), Some("locked"));
+    first.shutdown();
+    let expected = [(folder.clone(), true, true), (folder.clone(), false, false)];
+    assert_eq!(*told.lock().unwrap(), expected, "not told of what another one holds");
 }

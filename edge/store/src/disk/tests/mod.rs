@@ -38,7 +38,7 @@ fn open_sized(folder: &Path, size_bytes: u64) -> Disks {
 }
 
 fn open_on(folder: &Path, size_bytes: u64, device: Arc<dyn Device>) -> Disks {
-    let options = DiskOptions { path: folder.to_owned(), size_bytes };
+    let options = DiskOptions { path: folder.to_owned(), size_bytes, mount: None };
     started(Disks::open_on(vec![options], &settings(), device))
 }
 

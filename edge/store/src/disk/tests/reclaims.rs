@@ -102,7 +102,8 @@ fn removed_segments_that_are_read_count_and_hold_writers_back() {
 #[test]
 fn more_records_than_the_index_may_have_push_others_out() {
     let folder = tempfile::tempdir().unwrap();
-    let options = DiskOptions { path: folder.path().to_owned(), size_bytes: SMALL_BYTES };
+    let options =
+        DiskOptions { path: folder.path().to_owned(), size_bytes: SMALL_BYTES, mount: None };
     let disks =
         started(Disks::open(vec![options], &Settings { records_max: 20_000, ..settings() }));
     for number in 0..60_000 {

@@ -46,6 +46,16 @@ impl Index {
         self.len
     }
 
+    /// So many records will come: the table needn't grow on their way.
+    pub(super) fn expect(&mut self, records: usize) {
+        let chunks = &self.chunks;
+        for shard in &mut self.shards {
+            shard.reserve(records / SHARDS, |slot| {
+                record(chunks, *slot).map_or(0, |record| hash(&record.id))
+            });
+        }
+    }
+
     pub(super) fn find(&self, id: &Id) -> Option<Slot> {
         let hash = hash(id);
         let found = self.shards[shard(hash)]

@@ -68,6 +68,11 @@ impl Log {
         self.mean_bytes = f64::from(state.mean_bytes);
     }
 
+    /// So many records will be restored.
+    pub fn expect(&mut self, records: usize) {
+        self.index.expect(records);
+    }
+
     /// Adds a segment as it was found, `end` bytes long, with its records. It is closed. Gives how
     /// many records were taken: one that lies outside of the segment isn't, and of two with one id
     /// the later one counts. A segment that is in use already takes nothing.

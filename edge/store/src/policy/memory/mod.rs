@@ -5,8 +5,8 @@
 //! weights never exceeds the capacity.
 //!
 //! Alone, every record has a value `H = L + f / (size/mean)^b`, where `f` counts requests, those
-//! before it was last evicted included, and `L` is the value of what was evicted last: GreedyDual
-//! with frequency and history. In front of a disk it is the first stop of what is new, in order of
+//! before it was last evicted included, and `L` is the value of what was last evicted for something
+//! that was asked for more than once: GreedyDual with frequency and history. In front of a disk it is the first stop of what is new, in order of
 //! the last request. See `POLICY.md`.
 
 mod hits;
@@ -14,6 +14,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::hits::Hits;
@@ -26,6 +27,8 @@ use crate::Id;
 #[derive(Debug)]
 pub struct Memory {
     capacity_bytes: u64,
+    /// What it may hold for the time being.
+    bound_bytes: AtomicU64,
     ledger: Arc<Ledger>,
     hits: Hits,
     inner: Mutex<Queue>,
@@ -81,7 +84,8 @@ impl Memory {
         };
         ledger.set_memory_bytes(capacity_bytes);
         let inner = Mutex::new(Queue::new(order));
-        Self { capacity_bytes, ledger, hits: Hits::new(threads), inner }
+        let bound_bytes = AtomicU64::new(capacity_bytes);
+        Self { capacity_bytes, bound_bytes, ledger, hits: Hits::new(threads), inner }
     }
 
     /// Where a new record of `weight_bytes` goes first. It is all or a slice of a response of
@@ -122,11 +126,11 @@ impl Memory {
         }
         let frequency = self.ledger.frequency(id).saturating_add(1);
         self.ledger.requested(weight_bytes);
-        if weight_bytes > self.capacity_bytes {
+        if weight_bytes > self.bound_bytes.load(Ordering::Relaxed) {
             victims.push(Victim { id: *id, weight_bytes, frequency });
             return;
         }
-        self.make_room(&mut inner, weight_bytes, victims);
+        self.make_room(&mut inner, weight_bytes, frequency, victims);
         inner.insert(hash, *id, weight_bytes, frequency);
         self.ledger.joined();
     }
@@ -137,6 +141,12 @@ impl Memory {
         if inner.get(hash(id)) == Some(*id) {
             self.take(&mut inner, hash(id));
         }
+    }
+
+    /// From now on holds at most so many bytes, and never more than its capacity: others need the
+    /// memory. What is over it goes with the next [`Memory::maintain`] or [`Memory::insert`].
+    pub fn hold_at_most(&self, bytes: u64) {
+        self.bound_bytes.store(bytes.min(self.capacity_bytes), Ordering::Relaxed);
     }
 
     /// Counts the hits noted so far. Call this about ten times a second, off the request's path.
@@ -150,10 +160,16 @@ impl Memory {
     pub fn clear(&self, victims: &mut Vec<Victim>) {
         let mut inner = self.lock();
         self.count_hits(&mut inner);
-        while let Some(entry) = inner.pop() {
+        while let Some(entry) = inner.pop(u8::MAX) {
             self.ledger.left();
             victims.push(entry.into());
         }
+    }
+
+    /// Requests for a record that is held, those that are still to be counted aside.
+    #[must_use]
+    pub fn frequency(&self, id: &Id) -> Option<u8> {
+        self.lock().frequency(hash(id))
     }
 
     /// What becomes of a victim.
@@ -206,12 +222,19 @@ impl Memory {
     }
 
     fn evict(&self, inner: &mut Queue, victims: &mut Vec<Victim>) {
-        self.make_room(inner, 0, victims);
+        self.make_room(inner, 0, u8::MAX, victims);
     }
 
-    fn make_room(&self, inner: &mut Queue, weight_bytes: u64, victims: &mut Vec<Victim>) {
-        while inner.held_bytes() + weight_bytes > self.capacity_bytes {
-            let Some(entry) = inner.pop() else { return };
+    fn make_room(
+        &self,
+        inner: &mut Queue,
+        weight_bytes: u64,
+        frequency: u8,
+        victims: &mut Vec<Victim>,
+    ) {
+        let bound_bytes = self.bound_bytes.load(Ordering::Relaxed);
+        while inner.held_bytes() + weight_bytes > bound_bytes {
+            let Some(entry) = inner.pop(frequency) else { return };
             self.ledger.left();
             victims.push(entry.into());
         }

@@ -9,7 +9,7 @@ use super::Order;
 use crate::Id;
 
 /// What a request is worth for a record of mean size. The rest of a value's bits are its fraction.
-const ONE: f64 = 65_536.0;
+const ONE: f64 = 16_777_216.0;
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -51,6 +51,10 @@ impl Queue {
         self.find(hash).map(|entry| entry.id)
     }
 
+    pub(super) fn frequency(&self, hash: u64) -> Option<u8> {
+        self.find(hash).map(|entry| entry.frequency)
+    }
+
     /// Counts a hit; gives the record's weight, 0 when it isn't held any more.
     pub(super) fn hit(&mut self, hash: u64) -> u64 {
         let Some(&entry) = self.find(hash) else { return 0 };
@@ -82,13 +86,15 @@ impl Queue {
         self.held_bytes = self.held_bytes - before + weight_bytes;
     }
 
-    /// Takes the record that is worth least. Raises `L`.
-    pub(super) fn pop(&mut self) -> Option<Entry> {
+    /// Takes the record that is worth least, to make room for one that was asked for `frequency`
+    /// times. Raises `L`, unless that was but once: else a scan of such would make everything old,
+    /// however often it is asked for.
+    pub(super) fn pop(&mut self, frequency: u8) -> Option<Entry> {
         loop {
             let Reverse((value, hash)) = self.heap.pop()?;
             match self.find(hash).map(|entry| entry.value) {
                 Some(now) if now == value => {
-                    if let Order::Value { .. } = self.order {
+                    if matches!(self.order, Order::Value { .. }) && frequency > 1 {
                         self.now = self.now.max(value);
                     }
                     return self.remove(hash);
@@ -133,6 +139,8 @@ impl Queue {
                 let worth = f64::from(frequency) * size.powf(-exponent) * ONE;
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
                 let worth = worth as u64;
+                // Of two that are worth the same the older one goes.
+                self.now += 1;
                 self.now.saturating_add(worth.max(1))
             }
         }

@@ -4,6 +4,9 @@
 //! Whatever is counted carries its [`Reservation`] with it, and gives it back when its last holder
 //! lets go of it. So the number of bytes in use is true at any moment, whoever holds them.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -16,23 +19,47 @@ pub(crate) struct Budget(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    total_bytes: u64,
-    /// Beyond this only what somebody waits for gets memory.
-    ahead_bytes: u64,
+    /// What each need may fill the budget up to, by its number.
+    limits: [u64; 5],
     used_bytes: AtomicU64,
     /// Those who wait for memory, and what wakes them.
     waiting: AtomicUsize,
     released: Notify,
 }
 
-/// How urgent memory is.
+/// What memory is for. The later ones get some when the earlier ones get none any more: what is
+/// large and stays for long can't starve what is small and over in a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Somebody waits for what it is for.
-    Now,
-    /// It is for what will be wanted, probably.
+    /// What will be wanted, probably.
     Ahead,
+    /// A piece of a large object that somebody waits for, to be kept for others.
+    Slice,
+    /// Buffers through which something passes to one client at its pace.
+    Stream,
+    /// A client connection: it may be for what is held.
+    Connection,
+    /// A small answer that somebody waits for, or the beginning of any.
+    Answer,
 }
+
+impl Need {
+    /// Of an answer of `bytes` that is to be kept.
+    pub(crate) fn of(bytes: u64) -> Self {
+        if bytes <= SMALL_BYTES { Self::Answer } else { Self::Slice }
+    }
+
+    /// Of an answer that passes by, of which `bytes` are held at once.
+    pub(crate) fn stream_of(bytes: u64) -> Self {
+        if bytes <= SMALL_BYTES { Self::Answer } else { Self::Stream }
+    }
+}
+
+/// An answer up to this size is small, and over in a moment: it fits into the system's buffers.
+const SMALL_BYTES: u64 = 64 << 10;
+
+/// Of what the store leaves, in hundredths: how far each need may go.
+const SHARES: [u64; 5] = [30, 50, 65, 85, 100];
 
 /// Bytes taken from a [`Budget`], given back on drop.
 #[derive(Debug)]
@@ -44,16 +71,16 @@ pub(crate) struct Reservation {
 /// Bytes, and the memory that they take.
 struct Counted {
     bytes: Bytes,
-    _memory: Reservation,
+    _memory: Arc<Reservation>,
 }
 
 impl Budget {
     /// A budget of `total_bytes`, of which the store fills up `store_bytes`.
     pub(crate) fn new(total_bytes: u64, store_bytes: u64) -> Self {
         let store_bytes = store_bytes.min(total_bytes);
+        let rest = total_bytes - store_bytes;
         Self(Arc::new(Shared {
-            total_bytes,
-            ahead_bytes: store_bytes + (total_bytes - store_bytes) / 2,
+            limits: SHARES.map(|share| store_bytes + rest.saturating_mul(share) / 100),
             used_bytes: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             released: Notify::new(),
@@ -67,12 +94,13 @@ impl Budget {
 
     /// `bytes` where there are so many.
     pub(crate) fn reserve(&self, bytes: u64, need: Need) -> Option<Reservation> {
-        let limit = match need {
-            Need::Now => self.0.total_bytes,
-            Need::Ahead => self.0.ahead_bytes,
-        };
         let mut reservation = self.reservation();
-        reservation.grow_within(bytes, limit).then_some(reservation)
+        reservation.grow_to(bytes, need).then_some(reservation)
+    }
+
+    /// How far `need` may fill the budget.
+    pub(crate) fn limit(&self, need: Need) -> u64 {
+        self.0.limits[need as usize]
     }
 
     /// `bytes` of what can't be refused, be the budget used up or not: small things beside larger
@@ -84,7 +112,7 @@ impl Budget {
 
     /// Whether there is memory for more than what is waited for.
     pub(crate) fn is_ample(&self) -> bool {
-        self.used_bytes() < self.0.ahead_bytes
+        self.used_bytes() < self.limit(Need::Ahead)
     }
 
     /// Bytes taken now.
@@ -125,16 +153,13 @@ impl Drop for Waiting<'_> {
 }
 
 impl Reservation {
-    /// Makes this at least `bytes` large; false, and unchanged, where the budget has no more.
-    pub(crate) fn grow_to(&mut self, bytes: u64) -> bool {
-        let total = self.budget.0.total_bytes;
-        self.grow_within(bytes, total)
-    }
-
-    fn grow_within(&mut self, bytes: u64, limit: u64) -> bool {
+    /// Makes this at least `bytes` large; false, and unchanged, where there isn't as much for this
+    /// `need`.
+    pub(crate) fn grow_to(&mut self, bytes: u64, need: Need) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes) else {
             return true;
         };
+        let limit = self.budget.limit(need);
         let used = &self.budget.0.used_bytes;
         let taken = used.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |used| {
             used.checked_add(more).filter(|&sum| sum <= limit)
@@ -145,11 +170,16 @@ impl Reservation {
         taken.is_ok()
     }
 
+    /// Makes a reservation of its own of `bytes` of it, or of all where it isn't as much.
+    pub(crate) fn split(&mut self, bytes: u64) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { budget: self.budget.clone(), bytes }
+    }
+
     /// Gives back all but `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
-        let less = self.bytes.saturating_sub(bytes);
-        self.bytes -= less;
-        drop(Self { budget: self.budget.clone(), bytes: less });
+        drop(self.split(self.bytes.saturating_sub(bytes)));
     }
 
     /// How much it is.
@@ -164,7 +194,13 @@ impl Reservation {
 
     /// `bytes`, which take this memory for as long as anybody has any of them.
     pub(crate) fn attach(self, bytes: Bytes) -> Bytes {
-        Bytes::from_owner(Counted { bytes, _memory: self })
+        Arc::new(self).cover(bytes)
+    }
+
+    /// `bytes`, which are in this memory together with others: it is taken for as long as anybody
+    /// has any of them all.
+    pub(crate) fn cover(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Counted { bytes, _memory: Arc::clone(self) })
     }
 }
 
@@ -183,68 +219,5 @@ impl Drop for Reservation {
         if self.budget.0.waiting.load(Ordering::SeqCst) > 0 {
             self.budget.0.released.notify_waiters();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn never_more_than_the_total_is_taken_and_all_comes_back() {
-        let budget = Budget::new(100, 80);
-        let mut first = budget.reservation();
-        let mut second = budget.reservation();
-        assert!(first.grow_to(60));
-        assert!(!second.grow_to(41));
-        assert!(second.grow_to(40));
-        assert!(first.grow_to(10), "a smaller wish is met already");
-        assert!(!first.grow_to(61));
-        assert_eq!(budget.used_bytes(), 100);
-        first.shrink_to(70);
-        assert_eq!(first.bytes(), 60);
-        first.shrink_to(10);
-        assert_eq!((first.bytes(), budget.used_bytes()), (10, 50));
-        drop(first);
-        assert!(second.grow_to(100));
-        assert!(!second.grow_to(u64::MAX));
-        drop(second);
-        assert_eq!(budget.used_bytes(), 0);
-    }
-
-    #[test]
-    fn what_nobody_waits_for_yet_leaves_room_for_what_somebody_does() {
-        let budget = Budget::new(100, 80);
-        let kept = budget.reserve(90, Need::Ahead).unwrap();
-        assert!(budget.reserve(1, Need::Ahead).is_none());
-        assert!(!budget.is_ample());
-        assert!(budget.reserve(10, Need::Now).is_some());
-        drop(kept);
-        assert!(budget.is_ample());
-    }
-
-    #[test]
-    fn bytes_count_until_the_last_piece_of_them_is_gone() {
-        let budget = Budget::new(100, 80);
-        let whole = budget.reserve(4, Need::Now).unwrap().attach(Bytes::from_static(b"1234"));
-        let piece = whole.slice(3..);
-        drop(whole);
-        assert_eq!((&piece[..], budget.used_bytes()), (&b"4"[..], 4));
-        drop(piece);
-        assert_eq!(budget.used_bytes(), 0);
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_memory_is_woken_when_there_is_some() {
-        let budget = Budget::new(100, 80);
-        let held = budget.charge(120);
-        let waiter = tokio::spawn({
-            let budget = budget.clone();
-            async move { budget.wait(|| budget.reserve(100, Need::Now)).await.bytes }
-        });
-        tokio::task::yield_now().await;
-        assert!(!waiter.is_finished());
-        drop(held);
-        assert_eq!(waiter.await.unwrap(), 100);
     }
 }
