@@ -101,10 +101,9 @@ pub(crate) fn is_loop(client: &HeaderMap, node: &str) -> bool {
     client
         .get_all(CDN_LOOP)
         .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter_map(|cdn| cdn.split(';').next())
-        .any(|id| id.trim().eq_ignore_ascii_case(node))
+        .flat_map(|line| fields::members(line.as_bytes()))
+        .filter_map(|cdn| cdn.split(|&byte| byte == b';').next())
+        .any(|id| id.trim_ascii().eq_ignore_ascii_case(node.as_bytes()))
 }
 
 /// RFC 7239 section 4.
@@ -224,6 +223,8 @@ mod tests {
             ("other, SEOUL;v=1", true),
             ("other, seoul2", false),
             ("not-seoul", false),
+            (r#"other;by="a, seoul, b", third"#, false),
+            (r#"other;by="a, b", seoul"#, true),
             ("", false),
         ] {
             assert_eq!(is_loop(&headers(&[("cdn-loop", line)]), "seoul"), expected, "{line}");
