@@ -13,6 +13,7 @@ mod failover;
 mod killed;
 mod limits;
 mod memory;
+mod page;
 mod playback;
 mod resolver;
 mod status;

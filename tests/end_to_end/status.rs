@@ -1,14 +1,13 @@
 //! The whole CDN at a glance, in a browser and in a terminal.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 
-use tokio::process::Command;
+use serde_json::json;
 
-use crate::harness::{Answer, Cdn, Client, Node, Origin, PATIENCE, eventually, run, tables};
+use crate::harness::{Answer, Browser, Cdn, Client, Node, Origin, eventually, run, tables};
 
 /// A name server that knows of an edge that is up and of one that is down.
-async fn fleet(cdn: &Cdn) -> (SocketAddr, [Node; 2]) {
+pub(crate) async fn fleet(cdn: &Cdn) -> (SocketAddr, [Node; 2]) {
     let network = cdn.network;
     let (dns, dns_admin) = (network.socket(53), network.socket(53));
     let (seoul, seoul_admin) = (network.socket(11), network.socket(11));
@@ -34,32 +33,17 @@ async fn fleet(cdn: &Cdn) -> (SocketAddr, [Node; 2]) {
     (dns_admin, [edge, server])
 }
 
-/// What a browser makes of a page, and what it complains of.
-async fn browse(cdn: &Cdn, url: &str) -> (String, String) {
-    let profile = format!("--user-data-dir={}", cdn.folder().join("browser").display());
-    let browser = Command::new("chromium")
-        // What runs in a sandbox can't make one.
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"])
-        .args([&profile, "--virtual-time-budget=3000", "--dump-dom", url])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(3 * PATIENCE, browser)
-        .await
-        .expect("chromium ends")
-        .unwrap_or_else(|error| panic!("chromium doesn't run ({error}); tests/run installs it"));
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    let complaints = complaints.lines().filter(|line| line.contains("CONSOLE")).collect::<String>();
-    (String::from_utf8_lossy(&output.stdout).into_owned(), complaints)
-}
-
 #[tokio::test]
 async fn the_page_shows_the_fleet_in_a_browser_and_the_command_in_a_terminal() {
     let cdn = Cdn::new();
     let (admin, _nodes) = fleet(&cdn).await;
 
-    let (page, complaints) = browse(&cdn, &format!("http://{admin}/")).await;
-    assert_eq!(complaints, "");
+    let mut browser = Browser::start(cdn.folder()).await;
+    browser.call("Page.navigate", json!({ "url": format!("http://{admin}/") })).await;
+    browser.until("document.getElementById('fresh')?.textContent === 'live'").await;
+    assert_eq!(browser.complaints(), Vec::<&serde_json::Value>::new());
+    let page = browser.value("document.documentElement.outerHTML").await;
+    let page = page.as_str().expect("text");
     for expected in [
         "role=\"status\" class=\"bad\">Down: tokyo</p>",
         "id=\"edges-up\">1 of 2</dd>",

@@ -1,11 +1,13 @@
 //! What every story needs: nodes as processes, addresses of one's own, clients, a scriptable origin.
 
+mod browser;
 mod client;
 mod network;
 mod node;
 mod origin;
 pub(crate) mod tables;
 
+pub(crate) use browser::Browser;
 pub(crate) use client::{Client, raw, run};
 pub(crate) use network::Network;
 pub(crate) use node::{Cdn, KINGCDN, Node, sum};
