@@ -50,6 +50,17 @@ pub(crate) fn parameter(value: &DeValue<'_>) -> Result<ParameterPattern, Fault> 
     text(value, "a parameter's name", r#""utm_*""#, ParameterPattern::parse)
 }
 
+/// An address, at `usual_port` where it names no other.
+pub(crate) fn service(usual_port: u16) -> impl Fn(&DeValue<'_>) -> Result<SocketAddr, Fault> {
+    move |value| {
+        let parse = |text: &str| match text.parse::<IpAddr>() {
+            Ok(ip) => Ok(SocketAddr::new(ip, usual_port)),
+            Err(_) => units::address(text, usual_port),
+        };
+        text(value, "an address", r#""192.0.2.1""#, parse)
+    }
+}
+
 /// An address with port; `usual_port` is the one that a remedy names.
 pub(crate) fn address(usual_port: u16) -> impl Fn(&DeValue<'_>) -> Result<SocketAddr, Fault> {
     move |value| {

@@ -1,5 +1,7 @@
 //! A query's journey, from a packet to the packet that answers it, and its record.
 
+mod beyond;
+mod outcome;
 mod signed;
 pub(crate) mod steer;
 
@@ -28,11 +30,11 @@ use crate::limits::Limiter;
 use crate::locate;
 use crate::name::Key;
 use crate::ready::{Addresses, Found};
-use crate::record::{Limited, Metrics, Tally, Transport};
-use crate::steering::Picks;
+use crate::record::{Metrics, Tally, Transport};
 use crate::transfer::{self, Transfer};
 use crate::world::World;
 use crate::zone::{End, Found as Resolved, resolve};
+pub(crate) use outcome::Outcome;
 use steer::{Client, Steering, steer};
 
 /// Answers queries, from whatever world there is at the moment.
@@ -59,23 +61,8 @@ pub(crate) struct Turn<'t> {
     transport: Transport,
 }
 
-/// What became of a query, for its record.
-pub(crate) struct Outcome {
-    code: ResponseCode,
-    steering: Option<Steering>,
-    scope: u8,
-    truncated: bool,
-}
-
 /// How long a signed answer is kept at most, if its signatures are good for longer.
 const SEALED_FOR: Duration = Duration::from_secs(86_400);
-
-impl Outcome {
-    /// Of an answer that is the same for everybody.
-    fn of_all(code: ResponseCode) -> Self {
-        Self { code, steering: None, scope: 0, truncated: false }
-    }
-}
 
 impl Journey {
     pub(crate) fn new(
@@ -133,7 +120,7 @@ impl Turn<'_> {
                     Some(limited) => {
                         self.tally.limited(limited);
                         // No answer at all.
-                        refused(&query, limited, out)?
+                        beyond::answer(&query, limited, out)?
                     }
                 };
                 self.record(&query, from, &outcome);
@@ -141,20 +128,6 @@ impl Turn<'_> {
             Err(silence) => self.tally.silence(silence),
         }
         transfer
-    }
-
-    /// Whether a query is beyond what its network may ask, and what becomes of it.
-    fn limited(&self, query: &Query<'_>, from: IpAddr) -> Option<Limited> {
-        let limits = &self.world.protocol.limits;
-        let proven = self.transport != Transport::Udp || query.promise.proven;
-        if proven || self.journey.limiter.take(from, self.now, limits.rate) {
-            return None;
-        }
-        Some(match query.promise.cookie {
-            Some(_) => Limited::Cookie,
-            None if self.journey.limiter.slips(limits.slip) => Limited::Slipped,
-            None => Limited::Dropped,
-        })
     }
 
     /// A packet, read, with what its answer says to the client whatever it is.
@@ -343,64 +316,6 @@ impl Turn<'_> {
         let salt = u16::from_be_bytes(query.id);
         Client { address, known, rtype: question.rtype, salt, may_alias }
     }
-
-    /// One record a query.
-    fn record(&mut self, query: &Query<'_>, from: IpAddr, outcome: &Outcome) {
-        let question = query.question.as_ref();
-        let subnet = query.edns.and_then(|edns| edns.subnet);
-        let rtype = question.ok().map(|question| question.rtype);
-        self.tally.query(self.transport, rtype, outcome.code);
-        if subnet.is_some() {
-            self.tally.client_subnet();
-        }
-        if outcome.truncated {
-            self.tally.truncated();
-        }
-        if let Some(Steering { site, picks, by }) = &outcome.steering {
-            let edges = picks.as_ref().map_or(&[][..], Picks::edges);
-            self.tally.steered(*site, edges, *by);
-        }
-        let steering = outcome.steering.as_ref();
-        let sampled = self.tally.sample(self.world.protocol.log_one_in);
-        // A macro, because the level of an event is a constant.
-        macro_rules! tell {
-            ($level:ident, $target:literal) => {
-                tracing::$level!(
-                    target: $target,
-                    resolver = %from,
-                    transport = ?self.transport,
-                    name = question.ok().map(|question| display(question.key.name())),
-                    rtype = rtype.map(display),
-                    refused = question.err().map(display),
-                    subnet = subnet.map(|s| display(format!("{}/{}", s.address, s.source))),
-                    rcode = ?outcome.code,
-                    edge = steering
-                        .and_then(|s| s.picks.as_ref()?.edges().first().copied())
-                        .map(|edge| self.world.edge(edge)),
-                    by = steering.map(|s| tracing::field::debug(s.by)),
-                    scope = outcome.scope,
-                    truncated = outcome.truncated,
-                )
-            };
-        }
-        if sampled {
-            tell!(info, "kingcdn::sample");
-        }
-        tell!(debug, "kingcdn::query");
-    }
-}
-
-/// The answer to a query beyond the rate, if it gets any: never longer than the query by more than
-/// what its OPT asks for.
-fn refused(query: &Query<'_>, limited: Limited, out: &mut Vec<u8>) -> Option<Outcome> {
-    let (code, truncated) = match limited {
-        Limited::Dropped => return None,
-        // RFC 7873 section 5.2.3.
-        Limited::Cookie => (ResponseCode::BADCOOKIE, false),
-        Limited::Slipped => (ResponseCode::NoError, true),
-    };
-    bare(query, &Head { code, truncated, ..Head::default() }, out);
-    Some(Outcome { code, steering: None, scope: 0, truncated })
 }
 
 /// Whether a question for the name `asked` ends at the name `end`.

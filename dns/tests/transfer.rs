@@ -1,5 +1,5 @@
 //! Zones handed out: to dig, and to NSD as a secondary that is told of changes. Needs the Debian
-//! packages `bind9-dnsutils` and, for the latter, `nsd`.
+//! packages `bind9-dnsutils`, `knot-dnsutils` and, for the latter, `nsd`.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests, where clippy looks only at tests themselves.
 
 mod common;
@@ -186,6 +186,10 @@ async fn a_zone_on_its_way_holds_nobody_up() {
     let arguments = format!("+tls -k {key} static.test AXFR");
     let whole = run("dig", tls, &arguments).await;
     assert!(whole.contains("host19999.static.test."), "{whole}");
+    let arguments = format!("+tls -y hmac-sha256:backup:{SECRET} static.test AXFR");
+    let whole = run("kdig", tls, &arguments).await;
+    let records = format!("{} records)", records(20_000) + 2);
+    assert!(whole.contains(&records) && whole.contains("NOERROR"), "{whole}");
 }
 
 /// An NSD that ends with the test.

@@ -6,7 +6,7 @@ use super::{Scope, admin, any_address, health, plain, steering, tls};
 use crate::Zone;
 use crate::check::{Claims, File, Node};
 use crate::reader::Reader;
-use crate::values::{address, domain_name, ip, label, path, prefix};
+use crate::values::{address, domain_name, ip, label, path, prefix, service};
 use crate::{Dns, Geoip, NameServer, Network, Secondary};
 
 /// The usual port of name servers.
@@ -112,7 +112,7 @@ fn zone(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Optio
 
 fn secondary(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>) -> Option<Secondary> {
     let name = table.require("name", r#""backup""#, label);
-    let addresses = table.require_list("addresses", r#""192.0.2.54""#, address(PORT));
+    let addresses = table.require_list("addresses", r#""192.0.2.54""#, service(PORT));
     let key = table.require("key", r#""backup.key""#, path);
     claims.secondaries.extend(name.clone());
     let key = key.map(|key| {

@@ -117,6 +117,18 @@ fn other_nodes_need_no_files_of_the_name_server() {
 }
 
 #[test]
+fn a_secondary_is_told_at_the_usual_port_or_another() {
+    let text = super::parts("cdn dns nameserver edge site")
+        + "[[dns.secondary]]\nname = \"backup\"\nkey = \"backup.key\"\n\
+           addresses = [\"192.0.2.54\", \"2001:db8::54\", \"192.0.2.55:5353\"]\n";
+    let path = Path::new("kingcdn.toml");
+    let loaded = Config::parse_with(&text, path, crate::Files::Unchecked).expect("a configuration");
+    let addresses = &loaded.config.dns.expect("a name server").secondaries[0].addresses;
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["192.0.2.54:53", "[2001:db8::54]:53", "192.0.2.55:5353"]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_reported_as_such() {
     let report = Config::load(Path::new("nowhere.toml")).expect_err("there is none");
     assert_eq!(
