@@ -18,7 +18,9 @@ use prometheus::{
 };
 pub(crate) use tally::Tally;
 
-/// Label values of query types; whatever else is asked for is `other`.
+/// The label value of whatever isn't counted by itself.
+const OTHER: &str = "other";
+/// Label values of query types.
 const TYPES: [(RecordType, &str); 14] = [
     (RecordType::A, "A"),
     (RecordType::AAAA, "AAAA"),
@@ -51,6 +53,11 @@ const TRANSPORTS: [&str; 4] = ["udp", "tcp", "tls", "https"];
 /// Seconds: an answer takes microseconds, and milliseconds in trouble.
 const LATENCIES: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1];
 
+/// A response code as metrics and people call it.
+pub(crate) fn code_name(code: ResponseCode) -> &'static str {
+    CODES.iter().find(|(known, _)| *known == code).map_or(OTHER, |(_, label)| label)
+}
+
 /// Over what a query came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
@@ -63,6 +70,10 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    pub(crate) fn as_str(self) -> &'static str {
+        TRANSPORTS[self as usize]
+    }
+
     /// Whether messages follow each other on a connection, each with its length in front.
     pub(crate) fn is_stream(self) -> bool {
         matches!(self, Self::Tcp | Self::Tls)
@@ -287,10 +298,9 @@ impl Metrics {
         let index = (transport as usize * (TYPES.len() + 1) + rtype) * (CODES.len() + 1) + code;
         if let Some(counter) = self.queries_by.get(index) {
             let resolve = || {
-                let rtype = TYPES.get(rtype).map_or("other", |(_, label)| label);
-                let code = CODES.get(code).map_or("other", |(_, label)| label);
-                let transport = TRANSPORTS[transport as usize];
-                self.queries.with_label_values(&[transport, rtype, code])
+                let rtype = TYPES.get(rtype).map_or(OTHER, |(_, label)| label);
+                let code = CODES.get(code).map_or(OTHER, |(_, label)| label);
+                self.queries.with_label_values(&[transport.as_str(), rtype, code])
             };
             counter.get_or_init(resolve).inc_by(count);
         }

@@ -7,6 +7,7 @@ use hickory_proto::op::ResponseCode;
 use super::Turn;
 use super::steer::Steering;
 use crate::decode::Query;
+use crate::record::code_name;
 use crate::steering::Picks;
 
 /// What became of a query, for its record.
@@ -51,16 +52,16 @@ impl Turn<'_> {
                 tracing::$level!(
                     target: $target,
                     resolver = %from,
-                    transport = ?self.transport,
+                    transport = self.transport.as_str(),
                     name = question.ok().map(|question| display(question.key.name())),
                     rtype = rtype.map(display),
                     refused = refusal.map(display),
                     subnet = subnet.map(|s| display(format!("{}/{}", s.address, s.source))),
-                    rcode = ?outcome.code,
+                    rcode = code_name(outcome.code),
                     edge = steering
                         .and_then(|s| s.picks.as_ref()?.edges().first().copied())
                         .map(|edge| self.world.edge(edge)),
-                    by = steering.map(|s| tracing::field::debug(s.by)),
+                    by = steering.map(|s| s.by.as_str()),
                     scope = outcome.scope,
                     truncated = outcome.truncated,
                 )

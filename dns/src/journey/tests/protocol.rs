@@ -126,8 +126,8 @@ fn one_in_so_many_queries_is_logged() {
     let lines = log.lines();
     assert_eq!(lines.len(), 20);
     for field in [
-        "resolver=192.0.2.1 transport=Tls name=netcinema.kingcdn.test. rtype=A",
-        "subnet=10.1.2.0/24 rcode=NoError edge=\"frankfurt\" by=Network scope=16 truncated=false",
+        "resolver=192.0.2.1 transport=\"tls\" name=netcinema.kingcdn.test. rtype=A",
+        "subnet=10.1.2.0/24 rcode=\"NOERROR\" edge=\"frankfurt\" by=\"network\" scope=16 truncated=false",
     ] {
         assert!(lines[0].contains(field), "no {field} in {}", lines[0]);
     }
