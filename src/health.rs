@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command, HealthOptions, Selection};
@@ -80,8 +80,9 @@ pub(crate) fn answers(admin: SocketAddr) -> bool {
 
 fn request(admin: SocketAddr, head: &str, limit: u64) -> anyhow::Result<String> {
     let address = reachable(admin);
-    let answer =
-        exchange(address, head, limit).with_context(|| format!("no answer from {address}"))?;
+    let answer = exchange(address, head, limit).map_err(|error| {
+        anyhow!("no answer from {address}: {error:#}; does it run, and is that its admin address?")
+    })?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     match head.split(' ').nth(1) {
         Some("200") => Ok(body.to_owned()),

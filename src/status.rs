@@ -137,8 +137,14 @@ fn summary(status: &Status) -> String {
     let figures = || status.edges.iter().filter_map(Edge::current);
     let requests: f64 = figures().map(|it| it.requests_per_second).sum();
     let bits: f64 = figures().map(|it| it.egress_bits_per_second).sum();
+    // By what is asked now; while nothing is, each edge counts alike.
+    let weight = |it: &Figures| if requests > 0.0 { it.requests_per_second } else { 1.0 };
+    let weighed = || figures().filter_map(|it| Some((weight(it), it.hit_ratio?)));
+    let weights: f64 = weighed().map(|(weight, _)| weight).sum();
+    let hits: f64 = weighed().map(|(weight, ratio)| weight * ratio).sum();
+    let hits = if weights > 0.0 { percent(hits / weights) } else { "no".to_owned() };
     format!(
-        "KingCDN {}: {up} of {} edges up, {}/s, {}\n",
+        "KingCDN {}: {up} of {} edges up, {}/s, {}, {hits} hits\n",
         status.version,
         status.edges.len(),
         count(requests),
@@ -301,7 +307,7 @@ mod tests {
         });
         let status = serde_json::from_value(status).expect("a status");
         let expected = "\
-KingCDN 1.2.3: 1 of 2 edges up, 12 k/s, 1.5 Gbit/s
+KingCDN 1.2.3: 1 of 2 edges up, 12 k/s, 1.5 Gbit/s, 98.7 % hits
 
 EDGE   STATE  SINCE  HIT RATIO  REQUESTS     TRAFFIC  CONNECTIONS    LOAD   CACHE  DNS ANSWERS  WHY
 seoul  up     100 s     98.7 %    12 k/s  1.5 Gbit/s            3  25.0 %  25.0 %           42
