@@ -1,9 +1,12 @@
 //! One fill for many requests.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use kingcdn_config::clock::Timestamp;
 
 use crate::fill::Fill;
@@ -25,8 +28,8 @@ const REMEMBERED_MAX: u64 = 65_536;
 /// The fills under way, by key.
 pub(crate) struct Collapse {
     fills: Arc<Fills>,
-    /// Keys whose answers can't be shared, until when.
-    unshared: moka::sync::Cache<Key, Timestamp>,
+    /// Keys whose answers to requests of this kind can't be shared, until when.
+    unshared: moka::sync::Cache<(Key, Kind), Timestamp>,
     /// Keys of large objects without a strong validator: no part of them can be put together with
     /// another.
     unsliceable: moka::sync::Cache<Key, ()>,
@@ -47,6 +50,7 @@ struct UnderWay {
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
     pub(crate) key: &'a Key,
+    pub(crate) kind: Kind,
     /// Where it is for a part of the object.
     pub(crate) place: Option<Place>,
     /// Which variant, where it is known what answers vary by.
@@ -54,6 +58,23 @@ pub(crate) struct Wish<'a> {
     /// The site's name, and path and query of the key.
     pub(crate) site: &'a str,
     pub(crate) target: &'a str,
+}
+
+/// What requests have in common whose answers can be shared, or can't: nobody can keep others from
+/// sharing by a request of another kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Kind {
+    /// They carry credentials, so that an answer may be for one user.
+    credentials: bool,
+    /// They are for a range, which may be out of place where the whole isn't.
+    part: bool,
+}
+
+impl Kind {
+    /// Of a client's request for a part, or for all.
+    pub(crate) fn of(client: &HeaderMap, part: bool) -> Self {
+        Self { credentials: client.contains_key(AUTHORIZATION), part }
+    }
 }
 
 /// What requests for a part have in common that one fetch serves.
@@ -66,7 +87,7 @@ pub(crate) enum Place {
 }
 
 /// What is fetched: all of an object, or a part, of one of its variants.
-type Flight = (Key, Option<Place>, Option<u64>);
+type Flight = (Key, Kind, Option<Place>, Option<u64>);
 
 /// What a request that needs the origin does.
 pub(crate) enum Join {
@@ -86,33 +107,36 @@ pub(crate) struct Lead {
     began: Moment,
 }
 
+/// What is remembered of so many keys, and no more.
+fn remembered<K, V>() -> moka::sync::Cache<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    moka::sync::Cache::builder()
+        .max_capacity(REMEMBERED_MAX)
+        .eviction_policy(moka::policy::EvictionPolicy::lru())
+        .build()
+}
+
 impl Collapse {
     /// Nothing under way.
     pub(crate) fn new() -> Self {
-        let remembered = || {
-            moka::sync::Cache::builder()
-                .max_capacity(REMEMBERED_MAX)
-                .eviction_policy(moka::policy::EvictionPolicy::lru())
-                .build()
-        };
         Self {
             fills: Arc::default(),
             unshared: remembered(),
-            unsliceable: moka::sync::Cache::builder()
-                .max_capacity(REMEMBERED_MAX)
-                .eviction_policy(moka::policy::EvictionPolicy::lru())
-                .build(),
+            unsliceable: remembered(),
             resting: remembered(),
         }
     }
 
     /// What a request does. It doesn't follow what began before a purge that may concern it.
     pub(crate) fn join(&self, wish: Wish<'_>, ledger: &Ledger, now: Timestamp) -> Join {
-        if self.unshared.get(wish.key).is_some_and(|until| now < until) {
+        if self.unshared.get(&(*wish.key, wish.kind)).is_some_and(|until| now < until) {
             return Join::Alone;
         }
         let mut fills = self.fills.lock();
-        let flight = (*wish.key, wish.place, wish.variant);
+        let flight = (*wish.key, wish.kind, wish.place, wish.variant);
         if let Some(UnderWay { fill, standing }) = fills.get(&flight)
             && ledger.verdict(standing) == Verdict::Live
         {
@@ -154,9 +178,9 @@ impl Collapse {
     }
 
     /// Remembers that an answer of `key` could not be shared; briefly where that is `soon_over`.
-    pub(crate) fn remember_unshared(&self, key: &Key, soon_over: bool, now: Timestamp) {
+    pub(crate) fn remember_unshared(&self, key: &Key, kind: Kind, soon_over: bool, now: Timestamp) {
         let time = if soon_over { UNSHARED_BRIEFLY_FOR } else { UNSHARED_FOR };
-        self.unshared.insert(*key, now.plus(time));
+        self.unshared.insert((*key, kind), now.plus(time));
     }
 
     /// Remembers that a part of `key` came without a strong validator.
@@ -170,8 +194,8 @@ impl Collapse {
     }
 
     /// An answer of `key` could be shared after all.
-    pub(crate) fn forget_unshared(&self, key: &Key) {
-        self.unshared.invalidate(key);
+    pub(crate) fn forget_unshared(&self, key: &Key, kind: Kind) {
+        self.unshared.invalidate(&(*key, kind));
     }
 }
 
@@ -209,8 +233,20 @@ mod tests {
 
     use super::*;
 
+    const PLAIN: Kind = Kind { credentials: false, part: false };
+
     fn join(collapse: &Collapse, key: &Key, place: Option<Place>, now: Timestamp) -> Join {
-        let wish = Wish { key, place, variant: None, site: "s", target: "/" };
+        join_as(collapse, key, Kind { credentials: false, part: place.is_some() }, place, now)
+    }
+
+    fn join_as(
+        collapse: &Collapse,
+        key: &Key,
+        kind: Kind,
+        place: Option<Place>,
+        now: Timestamp,
+    ) -> Join {
+        let wish = Wish { key, kind, place, variant: None, site: "s", target: "/" };
         static LEDGER: LazyLock<Ledger> = LazyLock::new(Ledger::in_memory);
         collapse.join(wish, &LEDGER, now)
     }
@@ -255,14 +291,31 @@ mod tests {
         let key = Key::new("s", "/");
         for (soon_over, time) in [(false, UNSHARED_FOR), (true, UNSHARED_BRIEFLY_FOR)] {
             let now = Timestamp::from_secs(1000);
-            collapse.remember_unshared(&key, soon_over, now);
+            collapse.remember_unshared(&key, PLAIN, soon_over, now);
             assert!(matches!(join(&collapse, &key, None, now), Join::Alone));
             let over = now.plus(time);
             assert!(matches!(join(&collapse, &key, None, over), Join::Lead(_)));
         }
         let now = Timestamp::from_secs(0);
-        collapse.remember_unshared(&key, false, now);
-        collapse.forget_unshared(&key);
+        collapse.remember_unshared(&key, PLAIN, false, now);
+        collapse.forget_unshared(&key, PLAIN);
         assert!(matches!(join(&collapse, &key, None, now), Join::Lead(_)));
+    }
+
+    #[test]
+    fn requests_of_another_kind_keep_nobody_from_sharing() {
+        let (collapse, key) = (Collapse::new(), Key::new("s", "/"));
+        let now = Timestamp::from_secs(0);
+        let others =
+            [Kind { credentials: true, part: false }, Kind { credentials: false, part: true }];
+        for other in others {
+            collapse.remember_unshared(&key, other, false, now);
+            assert!(matches!(join_as(&collapse, &key, other, None, now), Join::Alone));
+        }
+        let Join::Lead(_lead) = join(&collapse, &key, None, now) else { panic!("the first leads") };
+        let credentials = Kind { credentials: true, part: false };
+        collapse.forget_unshared(&key, credentials);
+        let apart = join_as(&collapse, &key, credentials, None, now);
+        assert!(matches!(apart, Join::Lead(_)), "it doesn't follow either");
     }
 }

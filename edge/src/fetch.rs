@@ -23,7 +23,7 @@ pub(crate) use self::run::RunRoom;
 use crate::budget::{Need, Reservation};
 use crate::caching::conditional::{validation_fields, validation_of_variants};
 use crate::caching::{self, Terms, Times, Unstorable, update};
-use crate::collapse::{Lead, Place};
+use crate::collapse::{Kind, Lead, Place};
 use crate::fill::{Fill, Outcome};
 use crate::interim;
 use crate::key::Key;
@@ -45,6 +45,12 @@ pub(crate) enum NotStored {
     NoMemory,
     /// It is an error, and what is held may still stand in for it.
     StaleStandsIn,
+}
+
+impl From<Unstorable> for NotStored {
+    fn from(why: Unstorable) -> Self {
+        Self::Rules(why)
+    }
 }
 
 impl NotStored {
@@ -214,7 +220,7 @@ impl Pull {
         let stored = caching::Response { status: held.status, headers: &held.headers };
         let policy = &self.fetch.site.policy;
         let refreshed = update::refresh(request, stored, answer.headers(), times, policy);
-        let kept = refreshed.terms.is_ok();
+        let why_not = refreshed.terms.as_ref().err().copied();
         let (key, store) = (self.fetch.key, &self.node.store);
         let terms = refreshed.terms.unwrap_or_else(|_| held.terms.clone());
         let body = held.body.clone();
@@ -222,17 +228,17 @@ impl Pull {
         let standing = self.standing(&headers);
         let newer = Object::new(budget, held.status, headers, terms, body, standing);
         let newer = Arc::new(newer);
-        if !kept {
-            store.forget(key, held);
-            self.node.collapse.remember_unshared(&key, false, times.response);
-        } else {
-            if held.terms.serves(request) {
-                store.refresh(key, held, Arc::clone(&newer));
-            } else {
+        match why_not {
+            // For this one client: what is held stays as it is.
+            Some(why) if why.is_the_requests_own() => {}
+            Some(_) => store.forget(key, held),
+            None if held.terms.serves(request) => store.refresh(key, held, Arc::clone(&newer)),
+            None => {
                 store.insert(key, Arc::clone(&newer), request, self.began);
             }
-            self.remember_whether_shared(&Ok(newer.terms.clone()), false, times.response);
         }
+        let terms = why_not.map_or_else(|| Ok(newer.terms.clone()), |why| Err(why.into()));
+        self.remember_whether_shared(&terms, false, times.response);
         self.lead = None;
         self.fill.announce(Outcome::Validated(newer));
     }
@@ -243,17 +249,18 @@ impl Pull {
         server_error: bool,
         now: Timestamp,
     ) {
-        let collapse = &self.node.collapse;
+        let (collapse, key) = (&self.node.collapse, &self.fetch.key);
+        let kind = Kind::of(&self.fetch.client, self.fetch.range.is_some());
         match terms {
             Ok(terms) if terms.reusable_without_validation(now) => {
-                collapse.forget_unshared(&self.fetch.key);
+                collapse.forget_unshared(key, kind);
             }
-            Ok(_) => collapse.remember_unshared(&self.fetch.key, false, now),
-            // That was about one client's copy, not about what is shared.
-            Err(NotStored::Rules(Unstorable::NotModified)) => {}
+            Ok(_) => collapse.remember_unshared(key, kind, false, now),
+            // That was about one client's copy or wish, not about what is shared.
+            Err(NotStored::Rules(Unstorable::NotModified | Unstorable::RequestNoStore)) => {}
             Err(why) => {
                 let soon_over = server_error || *why == NotStored::NoMemory;
-                collapse.remember_unshared(&self.fetch.key, soon_over, now);
+                collapse.remember_unshared(key, kind, soon_over, now);
             }
         }
     }

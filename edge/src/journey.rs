@@ -27,7 +27,9 @@ use crate::answer::{
 };
 use crate::budget::Need;
 use crate::cache_status::Cache;
-use crate::caching::{self, ClientControl, Decision, Forward, Held, Terms, Trouble, invalidation};
+use crate::caching::{
+    self, ClientControl, Decision, Forward, Held, Terms, Trouble, fields, invalidation,
+};
 use crate::collapse::Place;
 use crate::deliver;
 use crate::fetch;
@@ -100,7 +102,8 @@ pub(crate) fn serve(node: Arc<Node>, client: Client, request: Request<Incoming>)
         let response = uncounted(health(&node));
         return Serving::at_once(&node, response);
     }
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    fields::strip_nominated(&mut parts.headers);
     let visit = match admit(&node, client, &parts) {
         Ok(visit) => visit,
         Err(refusal) => return Serving::at_once(&node, refuse(&node, refusal)),
@@ -319,10 +322,15 @@ impl Visit {
         stale.inspect_err(|why| self.node.metrics.not_bridged(*why)).ok()
     }
 
-    /// Refreshes what was just served stale. Nobody waits for it.
+    /// Refreshes what was just served stale. Nobody waits for it. A request whose answer may not be
+    /// stored leaves that to the next.
     fn refresh_behind(&self, parts: &Parts, held: Vec<Arc<Object>>, now: Timestamp) {
+        let request = caching::Request { method: &parts.method, headers: &parts.headers };
+        if caching::forbids_storing(request) {
+            return;
+        }
         let ledger = self.node.store.ledger();
-        let wish = self.wish(None, asked::variant(parts, &held));
+        let wish = self.wish(&parts.headers, None, asked::variant(parts, &held));
         if let Some(lead) = self.node.collapse.lead_refresh(wish, ledger, now) {
             fetch::start(&self.node, lead, self.fetch(parts, held, Wanted::Whole));
         }

@@ -239,6 +239,65 @@ async fn a_crowd_on_a_failing_origin_shares_an_error_where_the_site_says_so() {
     }
 }
 
+/// A request whose answer is for nobody else keeps a crowd neither waiting nor apart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_who_asks_for_himself_keeps_nobody_from_sharing() {
+    for field in [("cache-control", "no-store"), ("authorization", "Basic YTpi")] {
+        let stage = Stage::new().await;
+        let gate = Gate::new();
+        stage.origin.on("/", Answer::fresh("page").hold(&gate));
+        let address = stage.address();
+        let ask = |fields: &'static [(&'static str, &'static str)]| {
+            tokio::spawn(async move {
+                let opened = stage::open(address, http::Method::GET, "/", fields, Bytes::new());
+                opened.await.finish().await
+            })
+        };
+        let fields: &'static [_] = Box::leak(Box::new([field]));
+        let alone = [ask(fields), ask(fields)];
+        let asked_alone = if field.0 == "authorization" { 1 } else { 2 };
+        stage.origin.wait_for(asked_alone).await;
+        let crowd: Vec<_> = (0..20).map(|_| ask(&[])).collect();
+        stage.origin.wait_for(asked_alone + 1).await;
+        gate.open(100);
+        for client in crowd.into_iter().chain(alone) {
+            assert_eq!(client.await.unwrap().text(), "page");
+        }
+        let seen = stage.origin.seen();
+        let shared = seen.iter().filter(|seen| !seen.headers.contains_key(field.0)).count();
+        assert_eq!(shared, 1, "{field:?}");
+        assert!(stage.get("/").await.is_hit());
+    }
+}
+
+/// A range that lies outside of the object says nothing about the object.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_beyond_the_end_keeps_nobody_from_sharing() {
+    let stage = Stage::new().await;
+    stage.origin.on("/", Answer::new(416).field("content-range", "bytes */9"));
+    let range = [("range", "bytes=5000000-5000009")];
+    assert_eq!(stage.get_with("/", &range).await.status, 416);
+    let gate = Gate::new();
+    stage.origin.on("/", Answer::fresh("page").hold(&gate));
+    let before = stage.origin.count();
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let address = stage.address();
+            tokio::spawn(async move {
+                let opened = stage::open(address, http::Method::GET, "/", &[], Bytes::new());
+                opened.await.finish().await
+            })
+        })
+        .collect();
+    stage.origin.wait_for(before + 1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.open(100);
+    for client in clients {
+        assert_eq!(client.await.unwrap().text(), "page");
+    }
+    assert_eq!(stage.origin.count(), before + 1);
+}
+
 #[tokio::test]
 async fn a_small_answer_that_breaks_off_is_taken_up_where_it_ended() {
     for cache_control in ["max-age=60", "no-store"] {

@@ -235,6 +235,12 @@ async fn an_origin_that_lies_about_framing_is_not_believed() {
         (format!("{head}Transfer-Encoding: chunked\r\n\r\nZ\r\nshort\r\n0\r\n\r\n"), true),
         (format!("{head}Content-Length: 3\r\nContent-Length: 5\r\n\r\nshort"), false),
         (format!("{head}Content-Length: x\r\n\r\nshort"), false),
+        (
+            format!(
+                "{head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n0\r\n\r\n"
+            ),
+            false,
+        ),
         (format!("{head}X: a\r\n folded\r\nContent-Length: 5\r\n\r\nshort"), false),
         (format!("{head}Bad Name: a\r\nContent-Length: 5\r\n\r\nshort"), false),
         ("HTTP/1.1 2 OK\r\n\r\nshort".into(), false),
@@ -276,6 +282,6 @@ async fn an_origins_trailers_are_not_stored() {
         let got = stage.get("/").await;
         assert_eq!((got.text(), got.cache(), got.complete), ("page", cache, true));
         assert_eq!((got.field("x-sum"), got.field("cache-control")), ("", "max-age=60"));
+        assert_eq!(got.field("trailer"), "", "none comes");
     }
-    assert_eq!(stage.get("/").await.field("trailer"), "");
 }

@@ -7,7 +7,7 @@ mod stage;
 
 use std::net::SocketAddr;
 
-use stage::{HOST, Stage, read_head};
+use stage::{Answer, HOST, Stage, read_head};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -147,6 +147,25 @@ async fn what_is_not_in_the_key_reaches_nobody_else() {
         stored += u32::from(stage.get(&target).await.is_hit());
     }
     assert_eq!(stored as usize, attacks().len(), "each is in the cache by then");
+}
+
+/// What Connection names goes no further (RFC 9110 section 7.6.1), so it tells nobody apart either:
+/// what everybody else gets isn't kept for those who send it.
+#[tokio::test]
+async fn what_connection_names_chooses_nothing() {
+    for (site, vary) in [("", "x-device"), ("[site.key]\nheaders = [\"X-Device\"]", "accept")] {
+        let stage = Stage::with(site).await;
+        stage.origin.on("/", Answer::fresh("for all").field("vary", vary));
+        let attack = "X-Device: phone\r\nConnection: close, X-Device";
+        let attack = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{attack}\r\n\r\n");
+        assert!(stage.raw(&attack).await.ends_with("for all"));
+        assert!(!stage.origin.last().headers.contains_key("x-device"));
+        stage.origin.on("/", Answer::fresh("for phones").field("vary", vary));
+        let phone = stage.get_with("/", &[("x-device", "phone")]).await;
+        assert_eq!(phone.text(), "for phones", "{vary}");
+        assert_eq!(stage.get("/").await.text(), "for all", "{vary}");
+        assert_eq!(stage.origin.count(), 2, "{vary}");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Fields that are never stored or forwarded, and the syntax that list-based fields share.
 
 use http::header::{
-    AGE, CONNECTION, DATE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    AGE, CONNECTION, CONTENT_LENGTH, DATE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kingcdn_config::clock::Timestamp;
@@ -17,18 +17,34 @@ const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-aut
 /// Removes the fields that are for one connection only: those that Connection names, and those
 /// that always are (RFC 9110 section 7.6.1).
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| members(line.as_bytes()))
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .collect();
-    for name in nominated {
+    for name in nominated(headers) {
         headers.remove(name);
     }
     for name in [CONNECTION, PROXY_CONNECTION, KEEP_ALIVE, TE, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
     }
+}
+
+/// Removes from a request what Connection names, so that nothing is decided by a field that the
+/// origin isn't told: else a client could have what answers the request without it kept for those
+/// who send it. What routes and frames the message is read first.
+pub fn strip_nominated(headers: &mut HeaderMap) {
+    for name in nominated(headers) {
+        if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, CONNECTION].contains(&name) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// The fields that Connection names. Most often it says only whether the connection stays open.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let options = [&b"keep-alive"[..], b"close"];
+    let lines = headers.get_all(CONNECTION).iter();
+    lines
+        .flat_map(|line| members(line.as_bytes()))
+        .filter(|member| !options.iter().any(|option| option.eq_ignore_ascii_case(member)))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .collect()
 }
 
 /// A copy of an answer's fields without those that may not be stored (RFC 9111 section 3.1).

@@ -81,6 +81,18 @@ impl Unstorable {
     }
 }
 
+impl Unstorable {
+    /// Whether it says nothing about answers to others' requests.
+    pub const fn is_the_requests_own(self) -> bool {
+        matches!(self, Self::RequestNoStore | Self::Authorization)
+    }
+}
+
+/// Whether a request keeps its answer out of the store (RFC 9111 section 5.2.1.5).
+pub fn forbids_storing(request: Request<'_>) -> bool {
+    RequestControl::parse(request.headers).no_store
+}
+
 /// On what terms `response`, which answered `request`, may be stored.
 ///
 /// # Errors
@@ -134,7 +146,7 @@ fn permitted(
     } else if control.no_store {
         return Err(Unstorable::NoStore);
     }
-    if RequestControl::parse(request.headers).no_store {
+    if forbids_storing(request) {
         return Err(Unstorable::RequestNoStore);
     }
     if control.private == Qualified::Whole {

@@ -45,7 +45,7 @@ use kingcdn_config::clock::Timestamp;
 
 pub use conditional::validation_fields;
 pub use decide::{ClientControl, Decision, Forward, Held, decide};
-pub use judge::{Unstorable, judge};
+pub use judge::{Unstorable, forbids_storing, judge};
 pub use policy::{CDN_CACHE_CONTROL, Cookies, Policy};
 pub use stale::{NoStale, Trouble, stale_on_error};
 pub use terms::{Terms, select};

@@ -4,7 +4,7 @@ mod normal;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use http::header::VARY;
+use http::header::{FORWARDED, VARY};
 use http::{HeaderMap, HeaderName};
 
 use super::fields;
@@ -19,8 +19,13 @@ pub(super) enum Vary {
     Fields(Vec<HeaderName>),
 }
 
+/// As [`FORWARDED`].
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
 impl Vary {
     /// Reads every Vary line. A name that can't be a field's can't be compared: it counts as `*`.
+    /// So does a field in which the edge itself says who asks, whatever the client's own says: what
+    /// depends on that is for one client.
     pub(super) fn parse(headers: &HeaderMap) -> Self {
         let mut names = Vec::new();
         let lines = headers.get_all(VARY);
@@ -31,7 +36,7 @@ impl Vary {
             .filter(|member| !member.is_empty())
         {
             match HeaderName::from_bytes(member) {
-                Ok(name) if member != b"*" => {
+                Ok(name) if member != b"*" && ![FORWARDED, X_FORWARDED_FOR].contains(&name) => {
                     if !names.contains(&name) {
                         names.push(name);
                     }

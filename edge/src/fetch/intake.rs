@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, TRAILER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -49,8 +49,7 @@ impl Pull {
         }
         let terms = self.terms(&parts, length, times);
         let shared = self.shared_headers(&parts, times);
-        fields::strip_hop_by_hop(&mut parts.headers);
-        fields::complete_date(&mut parts.headers, times.response);
+        own_fields(&mut parts.headers, times);
         self.remember_whether_shared(&terms, parts.status.is_server_error(), times.response);
         let storable = terms.is_ok();
         if let Err(reason) = &terms {
@@ -72,7 +71,7 @@ impl Pull {
             let outdated = |held: &&Arc<Object>| held.terms.serves(client);
             if head.status.is_server_error() {
                 self.note_failure();
-            } else {
+            } else if !is_about_the_request(&head) {
                 for held in self.fetch.held.iter().filter(outdated) {
                     self.node.store.forget(self.fetch.key, held);
                 }
@@ -105,8 +104,7 @@ impl Pull {
     ) {
         let Ok(terms) = self.judge(&parts, true, times) else { return };
         let mut shared = self.shared_headers(&parts, times);
-        fields::strip_hop_by_hop(&mut parts.headers);
-        fields::complete_date(&mut parts.headers, times.response);
+        own_fields(&mut parts.headers, times);
         let kept_terms = Ok(terms.clone());
         self.remember_whether_shared(&kept_terms, false, times.response);
         let head = Arc::new(Head {
@@ -367,6 +365,19 @@ impl Pull {
         }
         Some(Body::Sliced(sliced))
     }
+}
+
+/// An answer's fields, as the client that caused the fetch gets them. Trailers don't go on, so none
+/// are announced.
+fn own_fields(headers: &mut HeaderMap, times: Times) {
+    fields::strip_hop_by_hop(headers);
+    headers.remove(TRAILER);
+    fields::complete_date(headers, times.response);
+}
+
+/// Whether it is the request alone that keeps an answer out of the store.
+fn is_about_the_request(head: &Head) -> bool {
+    matches!(&head.terms, Err(NotStored::Rules(why)) if why.is_the_requests_own())
 }
 
 /// Which bytes of how long a content an answer brings that is read slice by slice: only a strong

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use http::header::HeaderValue;
+use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Request, Uri};
 
 use super::Visit;
 use crate::caching::{self, ETag, Forward};
-use crate::collapse::{Place, Wish};
+use crate::collapse::{Kind, Place, Wish};
 use crate::fetch::{Fetch, Supply};
 use crate::forward::{self, Hop};
 use crate::store::Object;
@@ -36,8 +36,15 @@ impl Visit {
     }
 
     /// What others may want, too: all of the object, or a part.
-    pub(super) fn wish(&self, place: Option<Place>, variant: Option<u64>) -> Wish<'_> {
-        Wish { key: &self.key, place, variant, site: &self.site.name, target: self.object.as_str() }
+    pub(super) fn wish(
+        &self,
+        client: &HeaderMap,
+        place: Option<Place>,
+        variant: Option<u64>,
+    ) -> Wish<'_> {
+        let kind = Kind::of(client, place.is_some());
+        let (site, target) = (&*self.site.name, self.object.as_str());
+        Wish { key: &self.key, kind, place, variant, site, target }
     }
 
     /// What it takes to fetch what is `wanted` of the object.

@@ -31,10 +31,12 @@ impl Visit {
     ) -> (Option<Reader>, bool) {
         // What wants a part has no use for the whole, nor the other way round.
         let alone = alone || (fetch.range.is_some() && fetch.place.is_none());
+        // Nor has anybody else of an answer that is kept for nobody.
+        let alone = alone || caching::forbids_storing(request);
         let join = match alone {
             true => Join::Alone,
             false => {
-                let wish = self.wish(fetch.place, fetch.variant);
+                let wish = self.wish(&fetch.client, fetch.place, fetch.variant);
                 self.node.collapse.join(wish, self.node.store.ledger(), now)
             }
         };

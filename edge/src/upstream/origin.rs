@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use http::header::UPGRADE;
-use http::{Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -211,6 +211,9 @@ impl Origin {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrading => {
                 Err(Unanswered { error: FetchError::Protocol, request: None })
             }
+            Ok(answer) if has_two_lengths(answer.headers()) => {
+                Err(Unanswered { error: FetchError::Protocol, request: None })
+            }
             Ok(answer) => {
                 self.keep_when_done(connection);
                 let (idle_timeout, bytes) = (self.settings.idle_timeout, metrics.bytes.clone());
@@ -234,6 +237,12 @@ impl Origin {
             drop(permit);
         });
     }
+}
+
+/// RFC 9112 section 6.3: a length beside a coding that says its own is an error, or an attempt to be
+/// read in two ways.
+fn has_two_lengths(answer: &HeaderMap) -> bool {
+    answer.contains_key(TRANSFER_ENCODING) && answer.contains_key(CONTENT_LENGTH)
 }
 
 fn bodiless(request: &Request<RequestBody>) -> Request<RequestBody> {

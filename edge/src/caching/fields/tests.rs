@@ -30,6 +30,21 @@ fn connection_fields_are_removed() {
 }
 
 #[test]
+fn what_a_request_says_of_its_connection_is_gone_before_anything_is_decided() {
+    let lines =
+        ["Connection: close, X-Hop, cookie, host, te", "Host: a", "X-Hop: 1", "Cookie: a=b"];
+    let mut fields = headers(&lines);
+    fields.extend(headers(&["X-End: 1"]));
+    strip_nominated(&mut fields);
+    assert_eq!(fields, headers(&[lines[0], "Host: a", "X-End: 1"]));
+    let kept =
+        ["Connection: keep-alive, Upgrade, Content-Length", "Upgrade: h", "Content-Length: 1"];
+    let mut fields = headers(&kept);
+    strip_nominated(&mut fields);
+    assert_eq!(fields, headers(&kept));
+}
+
+#[test]
 fn what_may_not_be_stored_is_not() {
     for (clause, lines, gone) in [
         ("RFC 9111 section 3.1 nominated", vec!["Connection: foo", "Foo: 1"], vec!["foo"]),

@@ -24,6 +24,8 @@ fn vary_is_read() {
         (vec!["Vary: Foo, *"], Vary::Star),
         (vec!["Vary: Foo", "Vary: Bar, *"], Vary::Star),
         (vec!["Vary: not a name"], Vary::Star),
+        (vec!["Vary: foo, X-Forwarded-For"], Vary::Star),
+        (vec!["Vary: Forwarded"], Vary::Star),
     ] {
         let vary = Vary::parse(&headers(&lines));
         assert_eq!(vary, expected, "RFC 9110 section 12.5.5: {lines:?}");
