@@ -69,6 +69,8 @@ pub struct SteeringSteps {
     pub degraded: bool,
     /// Bits of the client's address on which the answer depends.
     pub scope: Option<u8>,
+    /// Whether a subnet that the resolver tells places the client, and not the resolver.
+    pub client_subnet: bool,
 }
 
 /// One edge on the way.
@@ -178,8 +180,9 @@ fn steps(
 ) -> SteeringSteps {
     let (address, known) = (case.client.network(), case.client.prefix_len());
     let client = Client { address, known, rtype: case.rtype, salt: 0, may_alias };
-    let located = world.map.locate(address, known);
-    let (steered, steering) = steer(world, fleet, client, site);
+    let geography = world.geography();
+    let located = geography.map.locate(address, known);
+    let (steered, steering) = steer(world, &geography.map, fleet, client, site);
     let (network, place) = place(world, &located, case);
     let picked: Vec<EdgeIndex> = steering
         .and_then(|steering| steering.picks)
@@ -206,6 +209,7 @@ fn steps(
         ttl,
         degraded: fleet.degraded,
         scope,
+        client_subnet: policy.client_subnet,
     }
 }
 

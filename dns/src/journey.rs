@@ -27,13 +27,13 @@ use crate::dnssec::{Exhausted, Memo, Seal, seconds};
 use crate::encode::{Head, Writer, bare, encode, limit};
 use crate::health::Snapshot;
 use crate::limits::Limiter;
-use crate::locate;
+use crate::locate::{self, Geography};
 use crate::name::Key;
 use crate::ready::{Addresses, Found};
 use crate::record::{Metrics, Tally, Transport};
 use crate::transfer::{self, Transfer};
 use crate::world::World;
-use crate::zone::{End, Found as Resolved, resolve};
+use crate::zone::{End, Found as Resolved, SiteIndex, resolve};
 pub(crate) use outcome::Outcome;
 use steer::{Client, Steering, steer};
 
@@ -54,6 +54,7 @@ pub(crate) struct Journey {
 /// are counted together.
 pub(crate) struct Turn<'t> {
     world: Guard<Arc<World>>,
+    geography: Guard<Arc<Geography>>,
     fleet: Guard<Arc<Snapshot>>,
     journey: &'t Journey,
     now: Timestamp,
@@ -89,8 +90,8 @@ impl Journey {
     /// Begins a turn.
     pub(crate) fn turn<'t>(&'t self, transport: Transport, tally: &'t mut Tally) -> Turn<'t> {
         let world = self.world.load();
-        let fleet = world.monitor.fleet();
-        Turn { world, fleet, journey: self, now: self.clock.now(), tally, transport }
+        let (geography, fleet) = (world.geography(), world.monitor.fleet());
+        Turn { world, geography, fleet, journey: self, now: self.clock.now(), tally, transport }
     }
 }
 
@@ -190,8 +191,8 @@ impl Turn<'_> {
             Found::Steered { owner, .. } if signs && usize::from(owner) != HEADER => return None,
             Found::Whole(sent) => (sent, None, 0, None),
             Found::Steered { site, signer, aliases, owner, no_address } => {
-                let client = self.client(query, question, from, true);
-                match steer(world, &self.fleet, client, site) {
+                let client = self.client(query, question, (from, site), true);
+                match steer(world, &self.geography.map, &self.fleet, client, site) {
                     (Steered::To { addresses, ttl, scope }, steering) => {
                         let sign = |signer| {
                             let (key, rtype) = (question.key, question.rtype.into());
@@ -252,8 +253,8 @@ impl Turn<'_> {
         let (steered, steering) = match found.end {
             End::Steered(site, zone) => {
                 let may_alias = !leads_to(&found, &question.key.name(), &zone.negative.name);
-                let client = self.client(query, question, from, may_alias);
-                steer(world, &self.fleet, client, site)
+                let client = self.client(query, question, (from, site), may_alias);
+                steer(world, &self.geography.map, &self.fleet, client, site)
             }
             _ => (Steered::NoAddress, None),
         };
@@ -307,11 +308,12 @@ impl Turn<'_> {
         &self,
         query: &Query<'_>,
         question: &Question<'_>,
-        from: IpAddr,
+        (from, site): (IpAddr, SiteIndex),
         may_alias: bool,
     ) -> Client {
+        let heard = self.world.policy(site).is_some_and(|policy| policy.client_subnet);
         let subnet = query.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
-        let (address, known) = locate::client(subnet, from);
+        let (address, known) = locate::client(subnet.filter(|_| heard), from);
         // Resolvers don't choose their numbers twice (RFC 5452 section 4.3).
         let salt = u16::from_be_bytes(query.id);
         Client { address, known, rtype: question.rtype, salt, may_alias }

@@ -27,6 +27,7 @@ mod ready;
 mod receive;
 mod record;
 mod signer;
+mod stamp;
 mod status;
 pub mod steering;
 #[cfg(test)]
@@ -106,6 +107,7 @@ struct Tasks {
     checks: JoinSet<()>,
     notices: JoinSet<()>,
     _certificate: JoinSet<()>,
+    _database: JoinSet<()>,
     _signer: JoinSet<()>,
 }
 
@@ -224,6 +226,7 @@ impl Dns {
         let notices = notifier.start(&journey.world.load(), &clock, &metrics);
         info!(?addresses, ?encrypted, "answering DNS");
         let certificate = tls.as_ref().map(Tls::watch).unwrap_or_default();
+        let database = locate::watch(&world, &metrics);
         Ok(Self {
             world,
             metrics,
@@ -243,6 +246,7 @@ impl Dns {
                 checks,
                 notices,
                 _certificate: certificate,
+                _database: database,
                 _signer: signer,
             }),
             notifier,
@@ -293,12 +297,12 @@ impl Dns {
             let mut tasks = self.tasks();
             (tasks.checks, tasks.notices) = (checks, notices);
         }
-        for gone in before.edges().filter(|edge| !world.edges().any(|stays| stays == *edge)) {
+        for gone in before.edges().iter().filter(|edge| !world.edges().contains(edge)) {
             self.metrics.edge_gone(gone);
         }
         self.metrics.forget(
             |name| world.sites().any(|site| site == name),
-            |name| world.edges().any(|edge| edge == name),
+            |name| world.edges().iter().any(|edge| **edge == *name),
         );
         Ok(())
     }

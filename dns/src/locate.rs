@@ -3,16 +3,29 @@
 
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::net::IpAddr;
 use std::path::Path;
 
-use kingcdn_config::{Config, Dns, Geoip, Label, Location, NetworkTarget};
+use kingcdn_config::{Dns, Geoip, Location, NetworkTarget};
 
 use crate::decode::Subnet;
 use crate::geo::{self, GeoError, Origin, Rules};
+use crate::stamp::Stamp;
 use crate::steering::{Groups, Map, MapBuilder, Placement, Point};
 use crate::zone::{Fault, ZoneError};
+pub(crate) use watch::watch;
+
+/// Where clients are.
+#[derive(Debug)]
+pub(crate) struct Geography {
+    pub(crate) map: Map,
+    /// Whose locations are in it.
+    pub(crate) origin: Origin,
+    /// The database's file, as it was before it was read.
+    stamp: Option<Stamp>,
+}
 
 /// Whose place counts, and how many bits of the address are known: the client's, where the resolver
 /// says for whom it asks; else the resolver's, as also for a client that doesn't want to be known
@@ -27,14 +40,13 @@ pub(crate) fn client(subnet: Option<&Subnet>, resolver: IpAddr) -> (IpAddr, u8) 
     }
 }
 
-/// Compiles the map of a configuration, and says whose locations are in it. Reads the whole
-/// database.
+/// Compiles the map of a configuration, whose edges have these names. Reads the whole database.
 pub(crate) fn compile(
-    config: &Config,
+    edges: &[Box<str>],
     dns: &Dns,
     groups: &Groups,
-) -> Result<(Map, Origin), ZoneError> {
-    let placement = |target| placement(config, groups, target);
+) -> Result<Geography, ZoneError> {
+    let placement = |target| placement(edges, groups, target);
     let networks = dns.networks.iter().map(|network| (network.prefix, placement(&network.target)));
     let rules: Rules = dns
         .rules
@@ -42,15 +54,21 @@ pub(crate) fn compile(
         .flat_map(|rule| rule.regions.iter().map(|region| (*region, placement(&rule.target))))
         .collect();
     // Where no database is to blame, the configuration is.
-    let file = match &dns.geoip {
-        Geoip::File(file) => file,
-        Geoip::Embedded | Geoip::None => Path::new("[[edge]]"),
-    };
+    let file = file(&dns.geoip).unwrap_or(Path::new("[[edge]]"));
+    let stamp = Stamp::of(file);
     let fault = |error| ZoneError { file: file.to_owned(), line: None, fault: fault(error) };
     let mut map =
         MapBuilder::new(groups.places(), networks).map_err(|error| fault(error.into()))?;
     let origin = geo::fill(&dns.geoip, &rules, &mut map).map_err(fault)?;
-    Ok((map.build(), origin))
+    Ok(Geography { map: map.build(), origin, stamp })
+}
+
+/// Where the database is, if it isn't in the program.
+fn file(geoip: &Geoip) -> Option<&Path> {
+    match geoip {
+        Geoip::File(file) => Some(file),
+        Geoip::Embedded | Geoip::None => None,
+    }
 }
 
 fn fault(error: GeoError) -> Fault {
@@ -60,13 +78,13 @@ fn fault(error: GeoError) -> Fault {
     }
 }
 
-fn placement(config: &Config, groups: &Groups, target: &NetworkTarget) -> Placement {
+fn placement(edges: &[Box<str>], groups: &Groups, target: &NetworkTarget) -> Placement {
     match target {
         NetworkTarget::Location(place) => Placement::Near(point(*place)),
         NetworkTarget::Edges(names) => {
             // The configuration knows every name that it names.
-            let index = |name: &Label| config.edges.iter().position(|edge| edge.name == *name);
-            let indices = names.iter().filter_map(index);
+            let index = |name: &str| edges.iter().position(|edge| **edge == *name);
+            let indices = names.iter().filter_map(|name| index(name.as_str()));
             let single = |index: usize| groups.single(index.try_into().ok()?);
             Placement::Order(indices.filter_map(single).collect())
         }

@@ -321,8 +321,7 @@ impl Named {
             (Kind::Site(site, plain), RecordType::AAAA) => {
                 Some(plain.steered.found(*site, key, no_v6))
             }
-            // Of all types together, or the parent zone's business.
-            (Kind::Site(..), RecordType::ANY | RecordType::DS) => None,
+            (Kind::Site(..), rtype) if rare(rtype) => None,
             (Kind::Site(_, plain), _) => Some(whole(&plain.others, key, nothing)),
             (Kind::Mixed(mixed), _) => mixed.get(rtype, key, nothing),
         }
@@ -340,9 +339,7 @@ impl Mixed {
     fn get<'r>(&'r self, rtype: RecordType, key: &Key, nothing: &'r Sealed) -> Option<Found<'r>> {
         let Some(typed) = self.by_type.iter().find(|typed| typed.rtype == rtype) else {
             let others = self.others.as_deref()?;
-            // Of all types together, or the parent zone's business.
-            let rare = matches!(rtype, RecordType::ANY | RecordType::DS);
-            return (!rare).then(|| whole(others, key, nothing));
+            return (!rare(rtype)).then(|| whole(others, key, nothing));
         };
         Some(match typed.kept.as_ref()? {
             Kept::Whole(body) => {
@@ -352,6 +349,12 @@ impl Mixed {
             Kept::Steered(site, steered) => steered.found(*site, key, &typed.sealed),
         })
     }
+}
+
+/// Whether a type is of all types together, the parent zone's business, or what proves that another
+/// isn't there.
+fn rare(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::ANY | RecordType::DS | RecordType::NSEC | RecordType::RRSIG)
 }
 
 /// That there is nothing.

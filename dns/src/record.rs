@@ -18,6 +18,8 @@ use prometheus::{
 };
 pub(crate) use tally::Tally;
 
+use crate::locate::Geography;
+
 /// The label value of whatever isn't counted by itself.
 const OTHER: &str = "other";
 /// Label values of query types.
@@ -149,6 +151,7 @@ pub(crate) struct Metrics {
     map_bytes: IntGauge,
     map_seconds: Gauge,
     locations_issued: IntGauge,
+    locations_refused: IntGauge,
     zones: IntGauge,
     shed: GaugeVec,
     connections: IntGauge,
@@ -257,6 +260,10 @@ impl Metrics {
             locations_issued: gauge(
                 "kingcdn_dns_locations_timestamp_seconds",
                 "When the location database was made, by its edition; 0 where there is no date",
+            )?,
+            locations_refused: gauge(
+                "kingcdn_dns_locations_refused",
+                "Whether the location database on disk can't be read, so that an older one is in force",
             )?,
             zones: gauge("kingcdn_dns_zones", "Zones that are served")?,
             shed: registered(registry, GaugeVec::new(shed, &["edge"])?)?,
@@ -393,20 +400,32 @@ impl Metrics {
         let _shed = self.shed.remove_label_values(&[edge]);
     }
 
-    /// Shows the age of the location database.
-    pub(crate) fn locations(&self, issued: Option<SystemTime>) {
+    /// Shows how many zones there are.
+    pub(crate) fn zones(&self, zones: usize) {
+        self.zones.set(size(zones));
+    }
+
+    /// Shows what is known of where clients are, and how long it took to read.
+    pub(crate) fn geography(&self, geography: &Geography, took: Duration) {
+        let Geography { map, origin, .. } = geography;
+        self.map_ranges.set(size(map.ranges()));
+        self.map_bytes.set(size(map.bytes()));
+        self.map_seconds.set(took.as_secs_f64());
+        let issued = origin.issued();
         let since = issued.and_then(|issued| issued.duration_since(SystemTime::UNIX_EPOCH).ok());
         let seconds = since.and_then(|since| i64::try_from(since.as_secs()).ok());
         self.locations_issued.set(seconds.unwrap_or_default());
+        self.locations_refused.set(0);
     }
 
-    pub(crate) fn world(&self, zones: usize, ranges: usize, bytes: usize, took: Duration) {
-        let size = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
-        self.zones.set(size(zones));
-        self.map_ranges.set(size(ranges));
-        self.map_bytes.set(size(bytes));
-        self.map_seconds.set(took.as_secs_f64());
+    /// Shows that the location database on disk isn't the one in force.
+    pub(crate) fn locations_refused(&self) {
+        self.locations_refused.set(1);
     }
+}
+
+fn size(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 fn registered<C>(registry: &Registry, collector: C) -> Result<C, prometheus::Error>

@@ -21,7 +21,7 @@ pub(crate) struct Status<'w> {
     uptime_seconds: u64,
     zones: usize,
     map: MapStatus,
-    geoip: &'w Origin,
+    geoip: Origin,
     /// Whether answers are short-lived, because edges come and go.
     degraded: bool,
     edges: Vec<EdgeState<'w>>,
@@ -49,12 +49,13 @@ struct ChangeStatus {
 
 impl<'w> Status<'w> {
     pub(crate) fn new(world: &'w World, metrics: &Metrics, uptime: Duration) -> Self {
+        let geography = world.geography();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
             zones: world.zones.len(),
-            map: MapStatus { ranges: world.map.ranges(), bytes: world.map.bytes() },
-            geoip: &world.origin,
+            map: MapStatus { ranges: geography.map.ranges(), bytes: geography.map.bytes() },
+            geoip: geography.origin.clone(),
             degraded: world.monitor.fleet().degraded,
             edges: edges::states(world, metrics),
             changes: world.monitor.history().changes().into_iter().map(Into::into).collect(),

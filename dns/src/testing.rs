@@ -23,6 +23,7 @@ pub(crate) fn config(folder: &Path, zones: &[(&str, &str)]) -> Config {
         state: None,
         shedding: Shedding::default(),
         rules: Vec::new(),
+        client_subnet: true,
         geoip: Geoip::None,
         health: HealthPolicy {
             check: HealthCheck::None,

@@ -4,18 +4,18 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use hickory_proto::rr::Name;
 use kingcdn_config::clock::{Clock, Stopwatch};
 use kingcdn_config::{AllDown, Cdn, Config, Dns, Protocol, SiteAllDown};
 use prometheus::IntCounter;
 
 use crate::chaos;
-use crate::geo::Origin;
 use crate::health::{self, Monitor, Prober};
-use crate::locate;
+use crate::locate::{self, Geography};
 use crate::ready::Ready;
 use crate::record::Metrics;
-use crate::steering::{self, EdgeIndex, Groups, Map, Point, seed};
+use crate::steering::{self, EdgeIndex, Groups, Point, seed};
 use crate::transfer::Secondaries;
 use crate::zone::{self, SiteIndex, ZoneError, Zones};
 
@@ -24,9 +24,8 @@ pub(crate) struct World {
     pub(crate) zones: Zones,
     /// Answers made ahead, from the zones.
     pub(crate) ready: Ready,
-    pub(crate) map: Map,
-    /// Whose locations are in the map.
-    pub(crate) origin: Origin,
+    /// Another once its database is another.
+    geography: ArcSwap<Geography>,
     pub(crate) monitor: Arc<Monitor>,
     /// Who may have the static zones.
     pub(crate) secondaries: Secondaries,
@@ -63,6 +62,8 @@ pub(crate) struct Policy {
     pub(crate) all_down: steering::AllDown,
     /// Where clients are led while every edge is down, instead of failing.
     pub(crate) fallback: Option<Box<Name>>,
+    /// Whether a client's subnet places him, where his resolver tells it, and not the resolver.
+    pub(crate) client_subnet: bool,
 }
 
 /// The parts of a configuration that a name server needs.
@@ -74,12 +75,17 @@ pub(crate) struct Parts<'c> {
 }
 
 /// What files say: zones and who may have them, and where networks are.
-type Read = ((Zones, Secondaries), (Map, Origin));
+type Read = ((Zones, Secondaries), Geography);
 
 impl<'c> Parts<'c> {
     /// The parts, where the configuration has them.
     pub(crate) fn of(config: &'c Config) -> Option<Self> {
         Some(Self { config, cdn: config.cdn.as_ref()?, dns: config.dns.as_ref()? })
+    }
+
+    /// The edges' names.
+    fn edges(self) -> Box<[Box<str>]> {
+        self.config.edges.iter().map(|edge| edge.name.as_str().into()).collect()
     }
 
     /// Reads zones and database: all that can be wrong with them.
@@ -88,9 +94,9 @@ impl<'c> Parts<'c> {
             let secondaries = Secondaries::load(self.config, self.dns, &zones)?;
             Ok((zones, secondaries))
         });
-        let map = locate::compile(self.config, self.dns, groups);
-        match (zones, map) {
-            (Ok(zones), Ok(map)) => Ok((zones, map)),
+        let geography = locate::compile(&self.edges(), self.dns, groups);
+        match (zones, geography) {
+            (Ok(zones), Ok(geography)) => Ok((zones, geography)),
             (Err(mut errors), Err(error)) => {
                 errors.push(error);
                 Err(errors)
@@ -111,32 +117,40 @@ impl World {
     ) -> Result<Self, Vec<ZoneError>> {
         let started = Stopwatch::start();
         let groups = Arc::new(health::groups(parts.config));
-        let ((zones, secondaries), (map, origin)) = parts.read(&groups)?;
+        let ((zones, secondaries), geography) = parts.read(&groups)?;
         let prober = Prober::new(parts.config, parts.dns).map_err(|error| vec![error])?;
-        metrics.world(zones.len(), map.ranges(), map.bytes(), started.elapsed());
-        metrics.locations(origin.issued());
+        metrics.zones(zones.len());
+        metrics.geography(&geography, started.elapsed());
         let config = parts.config;
-        let edges: Box<[Box<str>]> = config.edges.iter().map(|e| e.name.as_str().into()).collect();
         let before = before.map(|world| &*world.monitor);
         let with = (groups, prober);
         let monitor = Monitor::new(config, parts.dns, with, clock, Arc::clone(metrics), before);
         Ok(Self {
             ready: Ready::new(&zones),
             zones,
-            map,
-            origin,
+            geography: ArcSwap::from_pointee(geography),
             monitor: Arc::new(monitor),
             secondaries,
             dns: parts.dns.clone(),
-            ttl_min: ttl(parts.dns.ttl_min),
+            ttl_min: ttl_seconds(parts.dns.ttl_min),
             identity: chaos::identity(parts.dns.protocol.identity.as_ref()).map(Arc::from),
             protocol: parts.dns.protocol.clone(),
-            edges,
+            edges: parts.edges(),
             places: config.edges.iter().map(|edge| locate::point(edge.location)).collect(),
             sites: config.sites.iter().map(|site| site.name.as_str().into()).collect(),
             policies: config.sites.iter().map(|site| Policy::of(site, parts.dns)).collect(),
             answers: config.sites.iter().map(|_| OnceLock::new()).collect(),
         })
+    }
+
+    /// Where clients are.
+    pub(crate) fn geography(&self) -> Guard<Arc<Geography>> {
+        self.geography.load()
+    }
+
+    /// Has clients be where another database says.
+    pub(crate) fn take(&self, geography: Geography) {
+        self.geography.store(Arc::new(geography));
     }
 
     /// How DNS answers for a site.
@@ -166,8 +180,8 @@ impl World {
     }
 
     /// Every edge's name, in the default order.
-    pub(crate) fn edges(&self) -> impl Iterator<Item = &str> {
-        self.edges.iter().map(|name| &**name)
+    pub(crate) fn edges(&self) -> &[Box<str>] {
+        &self.edges
     }
 
     /// Counts answers of a site that name an edge.
@@ -195,15 +209,16 @@ impl Policy {
         };
         Self {
             seed: seed(site.name.as_str()),
-            ttl: ttl(site.dns.ttl.unwrap_or(dns.ttl)),
+            ttl: ttl_seconds(site.dns.ttl.unwrap_or(dns.ttl)),
             answers: site.dns.answers,
             all_down,
             fallback,
+            client_subnet: site.dns.client_subnet.unwrap_or(dns.client_subnet),
         }
     }
 }
 
 /// Seconds, as many as a TTL can tell.
-fn ttl(ttl: Duration) -> u32 {
+pub(crate) fn ttl_seconds(ttl: Duration) -> u32 {
     u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)
 }

@@ -168,8 +168,11 @@ impl Zone {
     pub(crate) fn types(&self, key: &Key) -> Vec<u16> {
         // As the parent of what it delegates.
         let Place::Node(node) = self.place(key, RecordType::DS) else { return Vec::new() };
-        let steered = node.site.map(|_| [RecordType::A, RecordType::AAAA]);
-        let sets = node.sets.iter().map(|set| set.rtype);
+        let steered = node.site.filter(|_| !node.cut).map(|_| [RecordType::A, RecordType::AAAA]);
+        // Glue at a delegation isn't the parent's (RFC 4035 section 2.3).
+        let ours =
+            |rtype: &RecordType| !node.cut || matches!(rtype, RecordType::NS | RecordType::DS);
+        let sets = node.sets.iter().map(|set| set.rtype).filter(ours);
         sets.chain(steered.into_iter().flatten()).map(u16::from).collect()
     }
 

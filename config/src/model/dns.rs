@@ -25,6 +25,8 @@ pub struct Dns {
     pub ttl_min: Duration,
     /// The longest that a site may want. At least `ttl`.
     pub ttl_max: Duration,
+    /// Whether clients are placed by the subnets that their resolvers tell (RFC 7871).
+    pub client_subnet: bool,
     /// Where the states of edges are kept that the operator sets at run time.
     pub state: Option<PathBuf>,
     /// When edges give up clients.

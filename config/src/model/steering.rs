@@ -66,11 +66,25 @@ pub struct SiteDns {
     pub answers: usize,
     /// What is answered while no edge is up; what `[dns.health]` says where it doesn't say.
     pub all_down: Option<SiteAllDown>,
+    /// Whether a client is placed by the subnet that his resolver tells (RFC 7871), and not by the
+    /// resolver; what `[dns]` says where it doesn't say.
+    pub client_subnet: Option<bool>,
+    /// Its HTTPS record; without it there is none.
+    pub https: Option<SiteHttps>,
+}
+
+/// `https` of `[site.dns]`: what the HTTPS record (RFC 9460) at the site's names says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteHttps {
+    /// The protocols beside HTTP/1.1 over TLS, by their ALPN ids, each of 1 to 255 octets.
+    pub alpn: Vec<String>,
+    /// The port; 443 where it doesn't say.
+    pub port: Option<u16>,
 }
 
 impl Default for SiteDns {
     fn default() -> Self {
-        Self { ttl: None, answers: 1, all_down: None }
+        Self { ttl: None, answers: 1, all_down: None, client_subnet: None, https: None }
     }
 }
 

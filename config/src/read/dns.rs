@@ -6,7 +6,7 @@ use super::{Scope, admin, any_address, health, plain, steering, tls};
 use crate::Zone;
 use crate::check::{Claims, File, Node};
 use crate::reader::Reader;
-use crate::values::{address, domain_name, ip, label, path, prefix, service};
+use crate::values::{address, domain_name, flag, ip, label, path, prefix, service};
 use crate::{Dns, Geoip, NameServer, Network, Secondary};
 
 /// The usual port of name servers.
@@ -46,6 +46,7 @@ pub(super) fn dns(table: &mut Reader<'_>, claims: &mut Claims, scope: &Scope<'_>
         ttl: ttls.ttl,
         ttl_min: ttls.min,
         ttl_max: ttls.max,
+        client_subnet: table.get_or("client_subnet", true, flag),
         state: state.map(|file| scope.folder.join(file.into_inner())),
         shedding: table.table("shedding", steering::shedding).unwrap_or_default(),
         geoip,

@@ -9,10 +9,10 @@ use super::{HOUR, plain};
 use crate::check::Claims;
 use crate::reader::{Fault, Reader};
 use crate::values::{
-    bit_rate, choice, continent, country, domain_name, label, location, quantity, rate, seconds,
-    share,
+    bit_rate, choice, continent, country, domain_name, flag, label, location, plain_text, quantity,
+    rate, seconds, share,
 };
-use crate::{Capacity, NetworkTarget, Region, Rule, Shedding, SiteAllDown, SiteDns};
+use crate::{Capacity, NetworkTarget, Region, Rule, Shedding, SiteAllDown, SiteDns, SiteHttps};
 
 /// The shortest and the longest time to live of steered answers.
 pub(super) struct Ttls {
@@ -146,7 +146,28 @@ pub(super) fn site_dns(table: &mut Reader<'_>, claims: &mut Claims) -> SiteDns {
         ttl: ttl.map(Spanned::into_inner),
         answers: table.get_or("answers", 1, quantity(1..=4)),
         all_down: all_down.map(Spanned::into_inner),
+        client_subnet: table.get("client_subnet", flag).map(Spanned::into_inner),
+        https: table.table("https", https),
     }
+}
+
+/// `https` of `[site.dns]`.
+fn https(table: &mut Reader<'_>) -> SiteHttps {
+    let port = table.get("port", quantity(1..=65_535)).map(Spanned::into_inner);
+    SiteHttps {
+        alpn: table.list("alpn", r#""h2""#, alpn).map(plain).unwrap_or_default(),
+        port: port.and_then(|port| port.try_into().ok()),
+    }
+}
+
+/// A protocol's id (RFC 7301 section 6).
+fn alpn(value: &DeValue<'_>) -> Result<String, Fault> {
+    let text = plain_text(value, "a protocol's ALPN id", r#""h2""#)?;
+    let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned()).ok_or_else(|| Fault {
+        message: format!("`{text}` is no ALPN id"),
+        help: "write the id of a protocol, as in `alpn = [\"h2\", \"h3\"]`".to_owned(),
+    })
 }
 
 /// A word, or `{ cname = "…" }`.

@@ -72,7 +72,8 @@ fn times_to_live_follow_the_usual_one() {
 #[test]
 fn capacities_and_ways_out() {
     let text = "[[site]]\nname = \"a\"\norigin = [\"http://192.0.2.10\"]\n\
-                dns = { answers = 2, ttl = \"1m\", all_down = { cname = \"www.example.net\" } }\n\
+                [site.dns]\nanswers = 2\nttl = \"1m\"\nall_down = { cname = \"www.example.net\" }\n\
+                client_subnet = false\nhttps = { alpn = [\"h2\", \"h3\"], port = 8443 }\n\
                 [[edge]]\nname = \"b\"\nlocation = [0, 0]\naddresses = [\"192.0.2.1\"]\n\
                 weight = 3\ncapacity = { requests = \"5000/s\", egress = \"2 Gbit/s\", cpu = \"90%\" }\n";
     let config = config(&format!("{text}{}", parts("cdn dns nameserver")));
@@ -80,6 +81,10 @@ fn capacities_and_ways_out() {
     assert_eq!((dns.answers, dns.ttl), (2, Some(Duration::from_secs(60))));
     let alias = crate::DomainName::parse("www.example.net").expect("a name");
     assert_eq!(dns.all_down, Some(crate::SiteAllDown::Alias(alias)));
+    assert_eq!(dns.client_subnet, Some(false));
+    let alpn = ["h2", "h3"].map(str::to_owned).to_vec();
+    assert_eq!(dns.https, Some(crate::SiteHttps { alpn, port: Some(8443) }));
+    assert!(config.dns.as_ref().expect("a name server").client_subnet);
     let capacity = config.edges[0].capacity;
     assert_eq!(config.edges[0].weight, 3);
     assert_eq!(capacity.requests_per_second, Some(5000));

@@ -72,10 +72,11 @@ impl Site<'_> {
     /// to be the only one up.
     fn answers(&self, rtype: RecordType) -> Vec<Vec<EdgeIndex>> {
         if self.policy.answers == 1 {
-            return self.world.edges().zip(0..).map(|(_, edge)| vec![edge]).collect();
+            return self.world.edges().iter().zip(0..).map(|(_, edge)| vec![edge]).collect();
         }
         let fleet = &family(self.fleet, rtype).fleet;
-        let picks = self.world.map.lists().take(LISTS).filter_map(|list| {
+        let geography = self.world.geography();
+        let picks = geography.map.lists().take(LISTS).filter_map(|list| {
             let ask = Ask {
                 list,
                 client: [0, 0, 0, 0].into(),

@@ -70,7 +70,16 @@ impl Seal<'_> {
         if no_name && !self.compact_ok && !records.is_empty() {
             answer.code = ResponseCode::NoError;
         }
-        answer.authorities.extend(records);
+        match rtype {
+            // What proves that a type isn't there is itself there, to who asks for it.
+            RecordType::NSEC | RecordType::RRSIG if !records.is_empty() => {
+                answer.authorities.clear();
+                let asked = |record: &Record| record.record_type() == rtype;
+                let all = rtype == RecordType::NSEC;
+                answer.answers.extend(records.into_iter().filter(|record| all || asked(record)));
+            }
+            _ => answer.authorities.extend(records),
+        }
         Ok(())
     }
 

@@ -56,6 +56,8 @@ impl fmt::Display for SteeringSteps {
             let why = if self.degraded { ", short because edges come and go" } else { "" };
             writeln!(f, "  ttl       {ttl} s{why}")?;
         }
-        self.scope.map_or(Ok(()), |scope| writeln!(f, "  scope     /{scope}"))
+        let Some(scope) = self.scope else { return Ok(()) };
+        let why = if self.client_subnet { "" } else { ", since it is the resolver who is placed" };
+        writeln!(f, "  scope     /{scope}{why}")
     }
 }

@@ -7,7 +7,7 @@ use hickory_proto::rr::RecordType;
 use crate::answer::{EdgeAddresses, Steered};
 use crate::health::{Family, Snapshot};
 use crate::record::Decision;
-use crate::steering::{AllDown, Ask, Choice, Located, Picks, Source, choose};
+use crate::steering::{AllDown, Ask, Choice, Located, Map, Picks, Source, choose};
 use crate::world::{Policy, World};
 use crate::zone::SiteIndex;
 
@@ -36,13 +36,14 @@ pub(crate) struct Client {
 /// What is answered to a client.
 pub(crate) fn steer<'w>(
     world: &'w World,
+    map: &Map,
     fleet: &'w Snapshot,
     client: Client,
     site: SiteIndex,
 ) -> (Steered<'w>, Option<Steering>) {
     let Some(policy) = world.policy(site) else { return (Steered::NoAddress, None) };
     let family = family(fleet, client.rtype);
-    let located = world.map.locate(client.address, client.known);
+    let located = map.locate(client.address, client.known);
     let ttl = if fleet.degraded { world.ttl_min } else { policy.ttl };
     let to = |picks: Picks, by| {
         let mut addresses = EdgeAddresses::default();
@@ -50,7 +51,9 @@ pub(crate) fn steer<'w>(
             addresses.push(family.addresses(*edge));
         }
         addresses.shuffle(client.salt);
-        let steered = Steered::To { addresses, ttl, scope: picks.scope };
+        // Whose client it is doesn't matter where that isn't heard.
+        let scope = if policy.client_subnet { picks.scope } else { 0 };
+        let steered = Steered::To { addresses, ttl, scope };
         (steered, Some(Steering { site, picks: Some(picks), by }))
     };
     let mut ask = ask(&located, policy, client.address);

@@ -1,6 +1,6 @@
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, RecordType};
-use kingcdn_config::{AllDown, HealthCheck};
+use kingcdn_config::{AllDown, HealthCheck, SiteHttps};
 use proptest::prelude::*;
 
 use super::*;
@@ -113,6 +113,50 @@ fn operation(operation: OpCode) -> Ask<'static> {
 
 fn version(version: u8) -> Ask<'static> {
     Ask { edns: Some((1232, version, None)), ..query("netcinema.test.", RecordType::A) }
+}
+
+/// Who doesn't hear what resolvers tell of their clients places everybody by his resolver, and says
+/// that it is the same for all of them; what is told wrongly is refused as ever.
+#[test]
+fn client_subnets_may_be_ignored() {
+    const SITE: &str = "netcinema.kingcdn.test.";
+    let by_resolver = "NoError aa /0 | SITE A 127.0.0.12";
+    let cases = [
+        (true, None, "NoError aa /20 | SITE A 127.0.0.13"),
+        (false, None, by_resolver),
+        (true, Some(false), by_resolver),
+        (false, Some(true), "NoError aa /20 | SITE A 127.0.0.13"),
+    ];
+    for (all, one, expected) in cases {
+        let server = Server::new(|config| {
+            config.dns.as_mut().unwrap().client_subnet = all;
+            config.sites[0].dns.client_subnet = one;
+        });
+        let ask = Ask { from: "10.1.9.9", ..subnet(SITE, RecordType::A, "10.2.3.0/24") };
+        assert_eq!(server.ask(&ask).summary(), expected, "{all} {one:?}");
+    }
+}
+
+/// A site's HTTPS record (RFC 9460) stands at its own name and its hosts, but not where the zone's
+/// file has one.
+#[test]
+fn a_site_may_have_an_https_record() {
+    let server = Server::new(|config| {
+        let alpn = ["h2", "h3"].map(str::to_owned).to_vec();
+        config.sites[0].dns.https = Some(SiteHttps { alpn, port: Some(8443) });
+        config.sites[0].dns.ttl = Some(Duration::from_secs(77));
+    });
+    for name in ["netcinema.kingcdn.test.", "video.netcinema.test.", "netcinema.test."] {
+        let reply = server.ask(&subnet(name, RecordType::HTTPS, "10.1.2.0/24"));
+        let record = reply.message.answers.last().unwrap();
+        assert_eq!(record.data.to_string(), "1 . alpn=h2,h3, port=8443", "{name}");
+        assert_eq!(record.ttl, 77, "{name}");
+        let scope = reply.summary();
+        assert!(scope.starts_with("NoError aa /0 | "), "{name}: {scope}");
+        // Addresses as ever.
+        let steered = server.ask(&subnet(name, RecordType::A, "10.1.2.0/24")).summary();
+        assert!(steered.ends_with("A 127.0.0.12"), "{name}: {steered}");
+    }
 }
 
 #[test]

@@ -30,14 +30,15 @@ fn config(folder: &Path, database: &[u8]) -> Config {
     config
 }
 
-fn located(config: &Config) -> Result<(Map, Origin), ZoneError> {
-    compile(config, config.dns.as_ref().unwrap(), &crate::health::groups(config))
+fn located(config: &Config) -> Result<Geography, ZoneError> {
+    let edges: Vec<Box<str>> = config.edges.iter().map(|edge| edge.name.as_str().into()).collect();
+    compile(&edges, config.dns.as_ref().unwrap(), &crate::health::groups(config))
 }
 
 fn compiled(database: &[u8]) -> Result<Map, ZoneError> {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), database);
-    located(&config).map(|(map, _)| map)
+    located(&config).map(|geography| geography.map)
 }
 
 #[test]
@@ -151,7 +152,7 @@ fn rules_place_countries_and_continents() {
     };
     let (europe, france) = (Region::Continent(*b"EU"), Region::Country(*b"FR"));
     config.dns.as_mut().unwrap().rules = vec![rule(europe, &["ashburn"]), rule(france, &["seoul"])];
-    let (map, _) = located(&config).unwrap();
+    let map = located(&config).unwrap().map;
     let cases = [
         ("10.1.2.3", 1, Source::Operator),
         ("192.0.2.3", 0, Source::Rule),

@@ -102,7 +102,7 @@ pub(super) fn states<'w>(world: &'w World, metrics: &Metrics) -> Vec<EdgeState<'
             figures_error: report.and_then(|report| report.error).map(|error| error.to_string()),
         }
     };
-    world.edges().zip(0..).map(state).collect()
+    world.edges().iter().map(|name| &**name).zip(0..).map(state).collect()
 }
 
 fn address(target: &Target, machine: &Machine) -> AddressState {

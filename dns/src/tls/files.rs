@@ -1,6 +1,6 @@
 //! A certificate and its key, as they stand in files.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use rustls::{Error, InconsistentKeys};
 use x509_cert::der::Decode as _;
 
 use super::TlsFault;
+use crate::stamp::Stamp;
 use crate::zone::{Fault, ZoneError};
 
 /// The longest file.
@@ -31,16 +32,13 @@ pub(crate) struct Certificate {
     pub(crate) not_after: Timestamp,
 }
 
-/// By what it is seen that a file is another: size, inode and time of change.
+/// By what it is seen that the files are others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stamps([Option<(u64, u64, i64, i64)>; 2]);
+pub(super) struct Stamps([Option<Stamp>; 2]);
 
 impl Stamps {
     pub(super) fn of(files: &DnsTls) -> Self {
-        let stamp = |metadata: Metadata| {
-            (metadata.size(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
-        };
-        Self([&files.certificate, &files.key].map(|file| fs::metadata(file).ok().map(stamp)))
+        Self([&files.certificate, &files.key].map(|file| Stamp::of(file)))
     }
 }
 

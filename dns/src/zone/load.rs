@@ -40,7 +40,7 @@ pub(crate) fn load(config: &Config, cdn: &Cdn, dns: &Dns) -> Result<Zones, Vec<Z
     if !errors.is_empty() {
         return Err(errors);
     }
-    own::add_hosts(&mut zones, config);
+    own::add_hosts(&mut zones, config, dns);
     Ok(zones)
 }
 

@@ -1,15 +1,18 @@
 //! The CDN's own zone, and its sites' hosts in the other zones.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use hickory_proto::rr::rdata::{NS, SOA};
-use hickory_proto::rr::{Name, RData, Record};
-use kingcdn_config::{Cdn, Config, Dns};
+use hickory_proto::rr::rdata::svcb::{Alpn, SvcParamKey, SvcParamValue};
+use hickory_proto::rr::rdata::{HTTPS, NS, SOA, SVCB};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use kingcdn_config::{Cdn, Config, Dns, Site, SiteHttps};
 
 use super::load::{absolute, add_record, sign, zone};
 use super::{SiteIndex, ZoneError, Zones};
 use crate::answer::address_data;
 use crate::name::Key;
+use crate::world::ttl_seconds;
 
 /// Seconds for which the zone's fixed records may be cached.
 const TTL: u32 = 3600;
@@ -54,7 +57,7 @@ pub(super) fn add_zone(
     zones.insert(&key, zone);
     for (index, site) in config.sites.iter().enumerate() {
         let name = config.site_name(site);
-        steer(zones, name.as_deref().and_then(absolute).as_ref(), index);
+        steer(zones, name.as_deref().and_then(absolute).as_ref(), (index, site), dns);
     }
     Ok(())
 }
@@ -63,25 +66,41 @@ pub(super) fn add_zone(
 ///
 /// The zone has the first word: where its file gives a host an address or an alias of its own, or
 /// delegates it, that stays.
-pub(super) fn add_hosts(zones: &mut Zones, config: &Config) {
+pub(super) fn add_hosts(zones: &mut Zones, config: &Config, dns: &Dns) {
     for (index, site) in config.sites.iter().enumerate() {
         for host in &site.hosts {
-            steer(zones, absolute(host.as_str()).as_ref(), index);
+            steer(zones, absolute(host.as_str()).as_ref(), (index, site), dns);
         }
     }
 }
 
-fn steer(zones: &mut Zones, name: Option<&Name>, site: SiteIndex) {
+fn steer(zones: &mut Zones, name: Option<&Name>, (index, site): (SiteIndex, &Site), dns: &Dns) {
     let Some(key) = name.and_then(Key::new) else { return };
     let labels = (0..=zones.longest.min(key.labels())).rev();
     let mut endings = labels.map(|labels| key.ending(labels));
     let Some(apex) = endings.find(|ending| zones.by_apex.contains_key(*ending)) else { return };
     if let Some(zone) = zones.by_apex.get_mut(apex) {
         let node = zone.node(&key);
-        if !node.has_address() {
-            node.site = Some(site);
+        if node.has_address() {
+            return;
+        }
+        node.site = Some(index);
+        if let Some(https) = &site.dns.https
+            && node.set(RecordType::HTTPS).is_none()
+        {
+            node.add(https_record(key.name(), https, site.dns.ttl.unwrap_or(dns.ttl)));
         }
     }
+}
+
+/// A site's HTTPS record, in service mode for the name itself. It has no addresses: clients ask for
+/// them as well, and hints "SHOULD NOT" stand where the target is the owner (RFC 9460 section 7.3).
+fn https_record(owner: Name, https: &SiteHttps, ttl: Duration) -> Record {
+    let alpn = (!https.alpn.is_empty())
+        .then(|| (SvcParamKey::Alpn, SvcParamValue::Alpn(Alpn(https.alpn.clone()))));
+    let port = https.port.map(|port| (SvcParamKey::Port, SvcParamValue::Port(port)));
+    let data = SVCB::new(1, Name::root(), alpn.into_iter().chain(port).collect());
+    Record::from_rdata(owner, ttl_seconds(ttl), RData::HTTPS(HTTPS(data)))
 }
 
 fn soa(apex: &Name, primary: Option<&Name>, cdn: &Cdn, serial: u32) -> Record {
