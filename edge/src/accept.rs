@@ -3,10 +3,12 @@
 //! One thread a core, each with a runtime and listeners of its own
 //! (`SO_REUSEPORT`): a connection lives and dies on one core.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -252,19 +254,17 @@ async fn talk(
     }
     let connection = http.serve_connection(io, service).with_upgrades();
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(stop) => {
-            // Closed at once, it could cross with the client's next request. The answer to that one
-            // asks the client to close.
-            match timeout(node.farewell(), connection.as_mut()).await {
-                Ok(ended) => ended,
-                Err(_) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+    let ended = match unless_stopped(connection.as_mut(), stop).await {
+        Some(ended) => ended,
+        // Closed at once, it could cross with the client's next request. The answer to that one
+        // asks the client to close.
+        None => match timeout(node.farewell(), connection.as_mut()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
-        }
+        },
     };
     if let Err(error) = ended {
         let reason = reason(&error);
@@ -276,6 +276,28 @@ async fn talk(
 /// Returns when the edge is told to stop, or is gone itself.
 pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
     let _stopped_or_gone = stop.wait_for(|stop| *stop).await;
+}
+
+/// What comes of `work`, or none where the edge is told to stop before that. Each step of it costs
+/// a look at a number: to ask a watch in earnest costs as much as a tenth of a hit.
+async fn unless_stopped<F: Future>(
+    mut work: Pin<&mut F>,
+    stop: watch::Receiver<bool>,
+) -> Option<F::Output> {
+    let news = stop.clone();
+    let mut stopping = pin!(stopped(stop));
+    let mut registered = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        if registered && matches!(news.has_changed(), Ok(false)) {
+            return Poll::Pending;
+        }
+        registered = true;
+        stopping.as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }
 
 /// Why a connection ended before its time.

@@ -28,9 +28,8 @@ pub struct Line<'a> {
     pub reason: &'static str,
     /// Body bytes handed over.
     pub bytes: u64,
-    /// Milliseconds from the request's head to the last byte handed over; whole microseconds, since
-    /// what is finer is noise.
-    pub ms: f64,
+    /// Microseconds from the request's head to the last byte handed over.
+    pub micros: u64,
     /// Whether the client got all of it.
     pub complete: bool,
 }

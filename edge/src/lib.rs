@@ -43,6 +43,7 @@ mod sliced;
 mod stall;
 mod status;
 mod store;
+mod tally;
 mod timer;
 mod trace;
 mod upgrade;

@@ -2,27 +2,26 @@
 //!
 //! All handles are made when a site or the node is set up: no label is looked up on a hit's way.
 
+use std::sync::Arc;
+
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use crate::admission::Refusal;
 use crate::arrivals::SliceMetrics;
-use crate::cache_status::Cache;
 use crate::caching::{Forward, NoStale, Unstorable};
 use crate::fetch::NotStored;
 use crate::purge::{Mode, Scope};
+use crate::tally::{SiteTally, Tally};
 use crate::upgrade::End;
 use crate::upstream::{OriginMetrics, OriginsMetrics};
 
 /// Every metric of an edge.
 pub(crate) struct Metrics {
-    requests: IntCounterVec,
-    bytes: IntCounterVec,
+    /// Requests answered, their bytes and their time.
+    pub(crate) tally: Tally,
     origins: OriginsMetrics,
-    /// Time from a request's arrival to its answer's last byte handed over, by [`Cache::index`].
-    seconds: [Histogram; Cache::ALL.len()],
     refused: IntCounterVec,
     /// By [`Forward::index`].
     forwards: [IntCounter; Forward::ALL.len()],
@@ -121,24 +120,19 @@ impl PurgeMetrics {
     }
 }
 
-/// The metrics of one site, by [`Cache::index`] where there are several.
+/// The metrics of one site.
 pub(crate) struct SiteMetrics {
-    requests: [IntCounter; Cache::ALL.len()],
-    bytes: [IntCounter; Cache::ALL.len()],
+    /// Of requests that were answered.
+    pub(crate) tally: Arc<SiteTally>,
+    /// Of what its origins were asked.
     pub(crate) origins: OriginMetrics,
 }
 
 impl Metrics {
     /// Registers all of them.
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let site_cache = &["site", "cache"];
-        let seconds = histograms(
-            registry,
-            "request_seconds",
-            "Time from a request's arrival to the last byte of its answer handed over.",
-            prometheus::exponential_buckets(0.000_1, 2.5, 14)?,
-            &["cache"],
-        )?;
+        let tally = Tally::new()?;
+        registry.register(Box::new(tally.clone()))?;
         let forwards = counters(
             registry,
             "forwards_total",
@@ -153,10 +147,8 @@ impl Metrics {
                 "Origins' failures for which no stale answer stood in although one was held.",
                 &["reason"],
             )?,
-            requests: counters(registry, "requests_total", "Requests answered.", site_cache)?,
-            bytes: counters(registry, "bytes_total", "Body bytes sent.", site_cache)?,
+            tally,
             origins: OriginsMetrics::new(registry)?,
-            seconds: Cache::ALL.map(|cache| seconds.with_label_values(&[cache.as_str()])),
             refused: counters(registry, "refused_total", "Requests refused.", &["reason"])?,
             not_stored: counters(
                 registry,
@@ -214,22 +206,7 @@ impl Metrics {
 
     /// The handles of one site.
     pub(crate) fn site(&self, name: &str) -> SiteMetrics {
-        let of = |all: &IntCounterVec| {
-            Cache::ALL.map(|cache| all.with_label_values(&[name, cache.as_str()]))
-        };
-        SiteMetrics {
-            requests: of(&self.requests),
-            bytes: of(&self.bytes),
-            origins: self.origins.site(name),
-        }
-    }
-
-    /// Counts a request of `site` that has ended, and the body bytes that it got.
-    pub(crate) fn request(&self, site: &SiteMetrics, cache: Cache, bytes: u64, seconds: f64) {
-        let index = cache.index();
-        site.requests[index].inc();
-        site.bytes[index].inc_by(bytes);
-        self.seconds[index].observe(seconds);
+        SiteMetrics { tally: self.tally.site(name), origins: self.origins.site(name) }
     }
 
     /// Counts a refused request.
@@ -253,18 +230,6 @@ impl Metrics {
     /// Counts an answer that isn't stored.
     pub(crate) fn not_stored(&self, reason: NotStored) {
         self.not_stored.with_label_values(&[reason.as_str()]).inc();
-    }
-}
-
-impl SiteMetrics {
-    /// Requests answered, of one kind.
-    pub(crate) fn requests(&self, cache: Cache) -> u64 {
-        self.requests[cache.index()].get()
-    }
-
-    /// Body bytes sent, of one kind.
-    pub(crate) fn bytes(&self, cache: Cache) -> u64 {
-        self.bytes[cache.index()].get()
     }
 }
 

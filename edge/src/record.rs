@@ -77,8 +77,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let seconds = self.started.elapsed().as_secs_f64();
-        self.node.metrics.request(&self.site.metrics, self.cache, self.bytes, seconds);
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (counted, site) = (&self.node.metrics.tally, &self.site.metrics.tally);
+        counted.request(site, self.cache, self.bytes, micros);
         let Some(more) = self.more.take() else { return };
         if let Some(traced) = more.trace {
             traced.end(self.bytes, self.complete);
@@ -93,7 +94,7 @@ impl Drop for Record {
             cache: self.cache.as_str(),
             reason: line.reason,
             bytes: self.bytes,
-            ms: (seconds * 1e6).round() / 1e3,
+            micros,
             complete: self.complete,
         });
     }

@@ -13,6 +13,7 @@ use crate::accept::stopped;
 use crate::cache_status::Cache;
 use crate::metrics::SiteMetrics;
 use crate::node::Node;
+use crate::tally::SiteTally;
 
 /// How often the store is maintained and the gauges are set.
 const TICK: Duration = Duration::from_millis(100);
@@ -98,16 +99,16 @@ fn disk_status(disk: &disk::DiskStatus) -> DiskStatus {
 }
 
 fn site_status(name: &str, metrics: &SiteMetrics) -> SiteStatus {
-    let sum = |kinds: &[Cache], of: fn(&SiteMetrics, Cache) -> u64| -> u64 {
-        kinds.iter().map(|&cache| of(metrics, cache)).sum()
+    let sum = |kinds: &[Cache], of: fn(&SiteTally, Cache) -> u64| -> u64 {
+        kinds.iter().map(|&cache| of(&metrics.tally, cache)).sum()
     };
-    let requests = sum(&Cache::ALL, SiteMetrics::requests);
-    let bytes = sum(&Cache::ALL, SiteMetrics::bytes);
+    let requests = sum(&Cache::ALL, SiteTally::requests);
+    let bytes = sum(&Cache::ALL, SiteTally::bytes);
     SiteStatus {
         site: name.to_owned(),
         requests,
-        hit_ratio: ratio(sum(&FROM_CACHE, SiteMetrics::requests), requests),
-        byte_hit_ratio: ratio(sum(&FROM_CACHE, SiteMetrics::bytes), bytes),
+        hit_ratio: ratio(sum(&FROM_CACHE, SiteTally::requests), requests),
+        byte_hit_ratio: ratio(sum(&FROM_CACHE, SiteTally::bytes), bytes),
         origin_requests: metrics.origins.requests.get(),
     }
 }
@@ -183,8 +184,8 @@ fn cpu_seconds_in(stat: &str) -> Option<f64> {
 fn totals(node: &Node) -> Totals {
     node.sites.load().all().iter().fold(Totals::default(), |mut sum, site| {
         for cache in Cache::ALL {
-            sum.requests += site.metrics.requests(cache);
-            sum.bytes += site.metrics.bytes(cache);
+            sum.requests += site.metrics.tally.requests(cache);
+            sum.bytes += site.metrics.tally.bytes(cache);
         }
         sum
     })

@@ -125,7 +125,7 @@ impl<'a> Out<'a> {
         self.text("cache", line.cache);
         self.text("reason", line.reason);
         self.number("bytes", line.bytes);
-        self.thousandths("ms", line.ms);
+        push_thousandths(self.name("ms"), line.micros);
         self.flag("complete", line.complete);
     }
 
@@ -185,10 +185,6 @@ impl<'a> Out<'a> {
         push_number(self.name(name), value);
     }
 
-    fn thousandths(&mut self, name: &str, value: f64) {
-        push_thousandths(self.name(name), value);
-    }
-
     fn flag(&mut self, name: &str, value: bool) {
         push(self.name(name), if value { "true" } else { "false" });
     }
@@ -203,8 +199,10 @@ impl Visit for Out<'_> {
         self.number(field.name(), value);
     }
 
+    /// To the thousandth, which is enough for all that is logged of a request; what isn't a number,
+    /// or is below 0, is 0.
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.thousandths(field.name(), value);
+        push_thousandths(self.name(field.name()), (value * 1e3).round() as u64);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -268,10 +266,7 @@ fn push_number(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[first..]);
 }
 
-/// To the thousandth, which is enough for all that is logged of a request.
-fn push_thousandths(out: &mut Vec<u8>, number: f64) {
-    // What isn't a number, or is below 0, is 0.
-    let thousandths = (number * 1e3).round() as u64;
+fn push_thousandths(out: &mut Vec<u8>, thousandths: u64) {
     push_number(out, thousandths / 1000);
     push_digits::<3>(out, b'.', (thousandths % 1000) as u32);
 }

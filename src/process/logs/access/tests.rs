@@ -103,7 +103,7 @@ fn an_edges_line_says_all_that_is_told() {
             cache: "hit",
             reason: "fresh",
             bytes: 12,
-            ms: 0.25,
+            micros: 250,
             complete: true,
         };
         let mut all = Vec::new();
@@ -145,17 +145,11 @@ fn times_are_written_as_the_library_writes_them() {
 
 #[test]
 fn milliseconds_are_written_to_the_microsecond() {
-    for (number, expected) in [
-        (0.0, "0.000"),
-        (0.001, "0.001"),
-        (0.25, "0.250"),
-        (12.3456, "12.346"),
-        (59_999.999_9, "60000.000"),
-        (-1.0, "0.000"),
-        (f64::NAN, "0.000"),
-    ] {
+    for (micros, expected) in
+        [(0, "0.000"), (1, "0.001"), (250, "0.250"), (12_346, "12.346"), (60_000_000, "60000.000")]
+    {
         let mut text = Vec::new();
-        push_thousandths(&mut text, number);
+        push_thousandths(&mut text, micros);
         assert_eq!(text, expected.as_bytes());
     }
 }
