@@ -8,7 +8,8 @@ use bytes::Bytes;
 use kingcdn_store::Id;
 
 /// Bytes of one slice. A body of at most this length is kept in one piece beside its head.
-pub(crate) const SLICE_BYTES: u64 = 256 << 10;
+/// The same as what `kingcdn simulate cache` replays with.
+pub(crate) const SLICE_BYTES: u64 = kingcdn_store::replay::SLICE_BYTES;
 
 /// One content: the bytes of one version of one object. A changed validator means another content,
 /// so slices of two versions can't meet.

@@ -15,8 +15,8 @@ use crate::Id;
 use crate::policy::log::{NoRoom, TooSmall};
 use crate::policy::{Eviction, FirstStop, Leave, Ledger, Log, Memory, Shape, Victim};
 
-/// Larger objects are kept in pieces of this length, as the edge does.
-pub const SLICE_BYTES: u64 = 1 << 20;
+/// Larger objects are kept in pieces of this length.
+pub const SLICE_BYTES: u64 = 256 << 10;
 /// Requests between two times that memory counts its hits.
 const MAINTAINED_EVERY: u64 = 1024;
 
