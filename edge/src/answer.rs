@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Version};
 use kingcdn_config::clock::Timestamp;
 
 use crate::admission::Refusal;
@@ -129,6 +129,8 @@ pub(crate) fn failed(error: FetchError, why: Forward) -> Answer {
 pub(crate) fn passed_on(answer: Response<AnswerBody>, memory: Reservation, why: Forward) -> Answer {
     let mut response = answer.map(|body| Content::Pass { body, _memory: memory });
     fields::strip_hop_by_hop(response.headers_mut());
+    // The edge's own, whatever the origin speaks (RFC 9112 section 2.3).
+    *response.version_mut() = Version::HTTP_11;
     let fwd_status = Some(response.status());
     let status = CacheStatus { fwd: Some(why), fwd_status, ..CacheStatus::default() };
     Answer { response, cache: Cache::Bypass, status }

@@ -224,6 +224,21 @@ async fn chunks_that_are_badly_made_end_the_request() {
     }
 }
 
+/// RFC 9112 section 2.3: each hop speaks for itself.
+#[tokio::test]
+async fn an_origin_of_an_older_version_is_heard_and_answered_for_in_ours() {
+    let answer = "HTTP/1.0 200 OK\r\nCache-Control: no-store\r\n\r\nold";
+    for request in ["GET", "POST", "OPTIONS"] {
+        let stage = Stage::facing(Some(origin_of_bytes(answer.to_owned()).await), "").await;
+        let request = format!(
+            "{request} / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        let answer = stage.raw(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("old"), "{answer}");
+    }
+}
+
 /// RFC 9112 section 8: nothing is stored of what wasn't framed as it said, and nobody takes it for
 /// a whole answer.
 #[tokio::test]
