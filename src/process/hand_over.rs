@@ -122,6 +122,8 @@ impl Offer {
                     Err(error) => warn!(%error, "no hand-over"),
                 }
             }
+            // Before anybody is told: who asks after that learns that there is nobody.
+            drop(listener);
             offered.withdraw();
             let _ = relieved.send(());
         })?;
