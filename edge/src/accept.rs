@@ -241,7 +241,7 @@ async fn talk(
         service_fn(move |request| {
             let flaw = heads.next();
             let from = Client { address: peer.ip(), interims: interims.clone(), flaw };
-            journey::serve(Arc::clone(&node), from, request)
+            journey::serve(&node, from, request)
         })
     };
     let mut http = http1::Builder::new();

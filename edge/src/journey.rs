@@ -93,26 +93,25 @@ enum NotForUs {
 
 /// The whole journey. What is held and fresh is answered before this returns: most requests need
 /// no task of their own, and the room for all that may happen to the others is made when it does.
-pub(crate) fn serve(node: Arc<Node>, client: Client, request: Request<Incoming>) -> Serving {
+pub(crate) fn serve(node: &Arc<Node>, client: Client, request: Request<Incoming>) -> Serving {
     let started = Stopwatch::start();
     if let Some(flaw) = client.flaw {
-        return Serving::at_once(&node, refuse(&node, flaw.into()));
+        return Serving::at_once(node, refuse(node, flaw.into()));
     }
     if request.uri().path() == HEALTH_PATH {
-        let response = uncounted(health(&node));
-        return Serving::at_once(&node, response);
+        return Serving::at_once(node, uncounted(health(node)));
     }
     let (mut parts, body) = request.into_parts();
     fields::strip_nominated(&mut parts.headers);
-    let visit = match admit(&node, client, &parts) {
+    let visit = match admit(node, client, &parts) {
         Ok(visit) => visit,
-        Err(refusal) => return Serving::at_once(&node, refuse(&node, refusal)),
+        Err(refusal) => return Serving::at_once(node, refuse(node, refusal)),
     };
     let seen = match visit.at_hand(&parts, body.is_end_stream()) {
-        Ok(answer) => return Serving::at_once(&node, visit.finish(&parts, answer, started)),
+        Ok(answer) => return Serving::at_once(node, visit.finish(&parts, answer, started)),
         Err(seen) => seen,
     };
-    Serving::later(node, async move {
+    Serving::later(Arc::clone(node), async move {
         let answer = visit.answer(&parts, body, seen).await;
         visit.finish(&parts, answer, started)
     })
@@ -385,7 +384,7 @@ impl Visit {
     }
 
     /// Says what happened: in the response, the metrics and the log.
-    fn finish(&self, parts: &Parts, mut answer: Answer, started: Stopwatch) -> Response<Recorded> {
+    fn finish(self, parts: &Parts, mut answer: Answer, started: Stopwatch) -> Response<Recorded> {
         sliced::open(&self.node, &mut answer, |etag| self.supply(parts, etag));
         let Answer { mut response, cache, status } = answer;
         let key = self.site.shows_key.then(|| (&*self.site.name, self.object.as_str()));
@@ -397,11 +396,12 @@ impl Visit {
         response.headers_mut().append(VIA, self.node.via.clone());
         let reason = status.detail.or(status.fwd.map(Forward::as_str)).unwrap_or("fresh");
         let asked = (&parts.method, &parts.uri);
-        let record = Record::new(Arc::clone(&self.node), Arc::clone(&self.site), cache, started)
+        let span = self.trace.as_ref().and_then(|trace| {
+            trace.request(&self.site.name, asked, (response.status(), cache, reason))
+        });
+        let record = Record::new(self.node, self.site, cache, started)
             .with_line(self.client.address, asked, response.status(), reason)
-            .with_span(self.trace.as_ref().and_then(|trace| {
-                trace.request(&self.site.name, asked, (response.status(), cache, reason))
-            }));
+            .with_span(span);
         response.map(|content| Recorded::new(content, Some(record)))
     }
 }

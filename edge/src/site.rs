@@ -9,6 +9,7 @@ use kingcdn_config::clock::Timestamp;
 use kingcdn_config::{self as config, Config};
 
 use crate::caching::{CDN_CACHE_CONTROL, Cookies, Policy};
+use crate::hash::Seeded;
 use crate::key::KeyRules;
 use crate::metrics::{Metrics, SiteMetrics};
 use crate::upstream::{Outbound, Upstream};
@@ -36,7 +37,7 @@ pub(crate) struct Site {
 
 /// All sites, by host.
 pub(crate) struct Sites {
-    by_host: HashMap<String, Arc<Site>>,
+    by_host: HashMap<String, Arc<Site>, Seeded>,
     all: Vec<Arc<Site>>,
 }
 
@@ -49,7 +50,7 @@ impl Sites {
         outbound: &Outbound,
         former: Option<&Self>,
     ) -> Self {
-        let mut by_host = HashMap::new();
+        let mut by_host = HashMap::with_hasher(Seeded::new());
         let mut all = Vec::with_capacity(config.sites.len());
         for site in &config.sites {
             let built = Arc::new(Site::new(site, metrics, outbound, former));

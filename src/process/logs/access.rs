@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -114,19 +114,36 @@ impl<'a> Out<'a> {
     }
 
     fn edge(&mut self, line: &Line<'_>) {
-        self.text("site", line.site);
-        self.address("client", line.client);
-        self.text("method", line.method);
-        match line.uri.path_and_query() {
-            Some(target) if line.uri.authority().is_none() => self.text("path", target.as_str()),
-            _ => self.display("path", &line.uri),
+        let labels = match self.form {
+            Form::Json => &JSON,
+            Form::Text { .. } => &TEXT,
+        };
+        push(self.line, labels.site);
+        self.value(line.site);
+        push(self.line, labels.client);
+        match line.client {
+            IpAddr::V4(address) => push_address(self.line, address),
+            IpAddr::V6(address) => self.displayed(&address),
         }
-        self.number("status", u64::from(line.status));
-        self.text("cache", line.cache);
-        self.text("reason", line.reason);
-        self.number("bytes", line.bytes);
-        push_thousandths(self.name("ms"), line.micros);
-        self.flag("complete", line.complete);
+        push(self.line, labels.method);
+        self.value(line.method);
+        push(self.line, labels.path);
+        match line.uri.path_and_query() {
+            Some(target) if line.uri.authority().is_none() => self.value(target.as_str()),
+            _ => self.displayed(line.uri),
+        }
+        push(self.line, labels.status);
+        push_number(self.line, u64::from(line.status));
+        push(self.line, labels.cache);
+        push(self.line, line.cache);
+        push(self.line, labels.reason);
+        push(self.line, line.reason);
+        push(self.line, labels.bytes);
+        push_number(self.line, line.bytes);
+        push(self.line, labels.ms);
+        push_thousandths(self.line, line.micros);
+        push(self.line, labels.complete);
+        push(self.line, if line.complete { "true" } else { "false" });
     }
 
     fn name(&mut self, name: &str) -> &mut Vec<u8> {
@@ -140,63 +157,80 @@ impl<'a> Out<'a> {
         self.line
     }
 
-    fn text(&mut self, name: &str, value: &str) {
-        let json = self.form == Form::Json;
-        let out = self.name(name);
-        if json {
-            out.push(b'"');
-            push_escaped(out, value);
-            out.push(b'"');
-        } else {
-            push(out, value);
+    /// A string's content.
+    fn value(&mut self, text: &str) {
+        match self.form {
+            Form::Json => push_escaped(self.line, text),
+            Form::Text { .. } => push(self.line, text),
         }
     }
 
-    fn display(&mut self, name: &str, value: &dyn fmt::Display) {
-        let json = self.form == Form::Json;
-        let out = self.name(name);
+    /// The same, of what isn't text yet.
+    fn displayed(&mut self, value: &dyn fmt::Display) {
         // Writing into memory doesn't fail.
-        let _infallible = if json {
-            out.push(b'"');
-            let written = fmt::write(&mut Escaped(out), format_args!("{value}"));
-            out.push(b'"');
-            written.is_ok()
-        } else {
-            write!(out, "{value}").is_ok()
+        let _infallible = match self.form {
+            Form::Json => fmt::write(&mut Escaped(self.line), format_args!("{value}")).is_ok(),
+            Form::Text { .. } => write!(self.line, "{value}").is_ok(),
         };
     }
 
-    fn address(&mut self, name: &str, address: IpAddr) {
-        let IpAddr::V4(address) = address else { return self.display(name, &address) };
-        let json = self.form == Form::Json;
-        let out = self.name(name);
-        let quote: &[u8] = if json { b"\"" } else { b"" };
-        out.extend_from_slice(quote);
-        for (at, part) in address.octets().into_iter().enumerate() {
-            if at > 0 {
-                out.push(b'.');
-            }
-            push_number(out, u64::from(part));
+    fn quote(&mut self) {
+        if self.form == Form::Json {
+            self.line.push(b'"');
         }
-        out.extend_from_slice(quote);
-    }
-
-    fn number(&mut self, name: &str, value: u64) {
-        push_number(self.name(name), value);
-    }
-
-    fn flag(&mut self, name: &str, value: bool) {
-        push(self.name(name), if value { "true" } else { "false" });
     }
 }
 
+/// What stands before each value of an edge's line, with the end of the one before.
+struct Labels {
+    site: &'static str,
+    client: &'static str,
+    method: &'static str,
+    path: &'static str,
+    status: &'static str,
+    cache: &'static str,
+    reason: &'static str,
+    bytes: &'static str,
+    ms: &'static str,
+    complete: &'static str,
+}
+
+const JSON: Labels = Labels {
+    site: ",\"site\":\"",
+    client: "\",\"client\":\"",
+    method: "\",\"method\":\"",
+    path: "\",\"path\":\"",
+    status: "\",\"status\":",
+    cache: ",\"cache\":\"",
+    reason: "\",\"reason\":\"",
+    bytes: "\",\"bytes\":",
+    ms: ",\"ms\":",
+    complete: ",\"complete\":",
+};
+
+const TEXT: Labels = Labels {
+    site: " site=",
+    client: " client=",
+    method: " method=",
+    path: " path=",
+    status: " status=",
+    cache: " cache=",
+    reason: " reason=",
+    bytes: " bytes=",
+    ms: " ms=",
+    complete: " complete=",
+};
+
 impl Visit for Out<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field.name(), value);
+        self.name(field.name());
+        self.quote();
+        self.value(value);
+        self.quote();
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.number(field.name(), value);
+        push_number(self.name(field.name()), value);
     }
 
     /// To the thousandth, which is enough for all that is logged of a request; what isn't a number,
@@ -206,11 +240,14 @@ impl Visit for Out<'_> {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.flag(field.name(), value);
+        push(self.name(field.name()), if value { "true" } else { "false" });
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.display(field.name(), &format_args!("{value:?}"));
+        self.name(field.name());
+        self.quote();
+        self.displayed(&format_args!("{value:?}"));
+        self.quote();
     }
 }
 
@@ -251,6 +288,15 @@ fn push(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+fn push_address(out: &mut Vec<u8>, address: Ipv4Addr) {
+    for (at, part) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        push_number(out, u64::from(part));
+    }
+}
+
 /// In decimal, without the general formatter.
 fn push_number(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0_u8; 20];
@@ -283,7 +329,8 @@ impl fmt::Write for Escaped<'_> {
 
 fn push_escaped(out: &mut Vec<u8>, text: &str) {
     let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    if !text.bytes().any(special) {
+    // All of them, whatever the first ones are: many at a time.
+    if !text.bytes().fold(false, |found, byte| found | special(byte)) {
         return push(out, text);
     }
     for it in text.chars() {
