@@ -55,7 +55,7 @@ on_core() { # core log command...
 until_ready() { # what command...
     local what=$1 try
     shift
-    for try in $(seq 200); do
+    for try in $(seq 600); do
         if "$@" > /dev/null 2>&1; then return; fi
         sleep 0.05
     done
