@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::thread;
 
 use kingcdn_config::DnsTls;
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -153,8 +156,19 @@ fn udp(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     let _granted = socket.set_recv_buffer_size(UDP_BACKLOG_BYTES);
     socket.set_reuse_port(shared)?;
     only_v6(&socket, address)?;
+    let _old_kernels_cant = in_one_piece(&socket, address);
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Our answers fit into any path's packets. Who claims that a path's are smaller wants them in
+/// fragments, which he can forge (RFC 9715 section 3.1): nobody is heard.
+fn in_one_piece(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::OMIT)?,
+        SocketAddr::V6(_) => set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::OMIT)?,
+    }
+    Ok(())
 }
 
 /// `[::]` and `0.0.0.0` may both be listened on.

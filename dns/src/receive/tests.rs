@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 use prometheus::TextEncoder;
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, ip_mtu_discover, ipv6_mtu_discover,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::tcp::{Context, shake_hands};
-use super::{Limits, stream};
+use super::{Inherited, Limits, bind, stream};
 use crate::journey::tests::harness::{Server, query};
 use crate::record::{Metrics, Transport};
 use crate::testing::certificate;
@@ -170,5 +173,16 @@ async fn a_handshake_has_its_time() {
     for result in ["late", "failed"] {
         let line = format!("kingcdn_dns_tls_handshakes_total{{result=\"{result}\"}} 1");
         assert!(text.contains(&line), "{text}");
+    }
+}
+
+#[test]
+fn nobody_makes_us_answer_in_fragments() {
+    let bind = |address: &str| bind(address.parse().unwrap(), 1, &mut Inherited::default());
+    let v4 = bind("127.0.0.1:0").unwrap();
+    assert_eq!(ip_mtu_discover(&v4.udp[0]).unwrap(), Ipv4PathMtuDiscovery::OMIT);
+    // Not every machine has IPv6.
+    if let Ok(v6) = bind("[::1]:0") {
+        assert_eq!(ipv6_mtu_discover(&v6.udp[0]).unwrap(), Ipv6PathMtuDiscovery::OMIT);
     }
 }
