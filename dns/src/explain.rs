@@ -251,7 +251,7 @@ fn edges(
     let mut missing = picked.len();
     let mut seen: Vec<EdgeIndex> = Vec::new();
     let of = |group: GroupIndex| fleet.groups().of(group).iter().copied();
-    for group in order(located.list, fleet.groups()) {
+    for group in order(located.list.groups(), fleet.groups()) {
         if missing == 0 && !picked.is_empty() {
             break;
         }

@@ -10,6 +10,7 @@ mod distance;
 mod groups;
 mod hash;
 mod map;
+mod preference;
 mod ranges;
 mod shed;
 mod sweep;
@@ -24,6 +25,7 @@ pub use distance::Point;
 pub use groups::{Groups, Member};
 pub use hash::{Unit, seed};
 pub use map::{List, Located, Map, MapBuilder, MapError, Placement};
+pub use preference::Preference;
 pub use shed::{Limits, Shed, Work, shares};
 
 /// An edge, by its place in the configuration, which is also its place in the default order.

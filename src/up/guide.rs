@@ -76,7 +76,7 @@ fn ask_dns(text: &mut String, config: &Config, host: &str) {
     text.push_str("\nAsk DNS, as a client somewhere in the world:\n");
     for network in &dns.networks {
         let located = map.locate(network.prefix.network(), network.prefix.prefix_len());
-        let nearest = located.list.first().and_then(|it| config.edges.get(usize::from(*it)));
+        let nearest = located.list.first().and_then(|it| config.edges.get(usize::from(it)));
         let nearest = nearest.map_or("", |edge| edge.name.as_str());
         let kind = match network.prefix.network() {
             IpAddr::V4(_) => "",

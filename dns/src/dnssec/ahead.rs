@@ -78,7 +78,7 @@ impl Site<'_> {
         let geography = self.world.geography();
         let picks = geography.map.lists().take(LISTS).filter_map(|list| {
             let ask = Ask {
-                list,
+                list: list.into(),
                 client: [0, 0, 0, 0].into(),
                 scope: 0,
                 site: self.policy.seed,

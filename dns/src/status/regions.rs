@@ -49,7 +49,7 @@ fn region<'w>(world: &'w World, fleet: &Snapshot, city: &City) -> Region<'w> {
     let list = Map::near(city.place, fleet.groups().places());
     let (client, scope) = (SOMEBODY, 0);
     let all_down = AllDown::Every;
-    let ask = Ask { list: &list, client, scope, site: 0, answers: 1, all_down };
+    let ask = Ask { list: list[..].into(), client, scope, site: 0, answers: 1, all_down };
     let (edge, why) = match choose(&ask, fleet) {
         Choice::Edges(picks) => {
             let edge = picks.edges().first().copied();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::groups::Groups;
 use super::hash::Unit;
+use super::preference::Preference;
 use super::{EdgeIndex, GroupIndex};
 
 /// Edges that one answer names at most.
@@ -48,13 +49,16 @@ pub struct Fleet {
     shares: Arc<[Share]>,
     /// The best there is. Only edges that stand so are answered.
     best: Standing,
+    /// By group the edge that all of its clients get: one that is alone there, stands best and gives
+    /// nothing up. Almost every group has one.
+    usual: Box<[Option<EdgeIndex>]>,
 }
 
 /// Who asks, and for what.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
     /// The map's list for the client's network.
-    pub list: &'a [GroupIndex],
+    pub list: Preference<'a>,
     /// The client's address, and the length of that network.
     pub client: IpAddr,
     /// That length.
@@ -134,7 +138,15 @@ impl Fleet {
     ) -> Self {
         let standings = standings.into();
         let best = standings.iter().copied().max().unwrap_or(Standing::Absent);
-        Self { groups, standings, shares, best }
+        let mut fleet = Self { groups, standings, shares, best, usual: Box::default() };
+        fleet.usual = fleet.groups.iter().map(|members| fleet.usual_of(members)).collect();
+        fleet
+    }
+
+    fn usual_of(&self, members: &[EdgeIndex]) -> Option<EdgeIndex> {
+        let [edge] = members else { return None };
+        let gets_all = self.standing(*edge) == self.best && self.share(*edge) == Share::default();
+        gets_all.then_some(*edge)
     }
 
     /// How an edge stands.
@@ -206,11 +218,17 @@ pub fn choose(ask: &Ask<'_>, fleet: &Fleet) -> Choice {
 
 fn pick(ask: &Ask<'_>, fleet: &Fleet) -> Option<Picks> {
     let mut picks = Picks { edges: [0; ANSWERS], count: 0, scope: ask.scope, shed: false };
+    if ask.answers == 1
+        && let Some(first) = ask.list.first()
+        && let Some(Some(edge)) = fleet.usual.get(usize::from(first))
+    {
+        picks.push(*edge);
+        return Some(picks);
+    }
     let mut nearest = None;
-    for group in order(ask.list, &fleet.groups) {
+    for group in order(ask.list.groups(), &fleet.groups) {
         let members = fleet.groups.of(group);
         if let [edge] = members {
-            // Almost every group.
             if fleet.standing(*edge) == fleet.best && !picks.edges().contains(edge) {
                 nearest.get_or_insert(group);
                 take(*edge, &mut picks, ask, fleet);

@@ -69,6 +69,11 @@ impl Groups {
         self.members.get(usize::from(edge))
     }
 
+    /// Who is in each group.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[EdgeIndex]> {
+        self.groups.iter().map(|group| &**group)
+    }
+
     /// Who is in a group.
     pub fn of(&self, group: GroupIndex) -> &[EdgeIndex] {
         self.groups.get(usize::from(group)).map_or(&[], |group| group)

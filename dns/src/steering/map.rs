@@ -8,8 +8,9 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::distance::{Direction, Point, nearest};
+use super::preference::{Lists, Preference};
 use super::ranges::{Bits, Ranges};
-use super::sweep::{Entry, OutOfOrder, Sweep};
+use super::sweep::{Entry, OutOfOrder, Place, Sweep};
 use super::{GroupIndex, Source};
 
 /// How many groups a list names at least, where there are so many. Behind them stands the default
@@ -34,7 +35,7 @@ pub enum Placement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Located<'m> {
     /// Groups of edges in the order of preference; after them all places in their default order.
-    pub list: &'m [GroupIndex],
+    pub list: Preference<'m>,
     /// Length of the largest network around the address whose every address has this list.
     pub scope: u8,
     /// What placed the address.
@@ -47,21 +48,17 @@ pub struct Map {
     v4: Family<u32>,
     v6: Family<u128>,
     lists: Lists,
+    /// The list of all of IPv4, where there is but one.
+    v4_list: Option<u32>,
 }
 
 #[derive(Debug)]
 struct Family<K> {
+    /// [`Place`]s.
     lists: Ranges<K>,
-    /// What placed each range. Apart from the lists, which merge across it.
+    /// What placed each range. Apart from the lists, which merge across it: looked up where they
+    /// don't know.
     sources: Ranges<K>,
-}
-
-/// Every list once, one behind the other.
-#[derive(Debug)]
-struct Lists {
-    groups: Box<[GroupIndex]>,
-    /// Where each ends.
-    ends: Box<[u32]>,
 }
 
 /// Why no map could be compiled.
@@ -172,7 +169,9 @@ impl MapBuilder {
             self.known.into_iter().map(|(list, number)| (number, list)).collect();
         lists.sort_unstable_by_key(|(number, _)| *number);
         let (v4, v6) = (self.v4.finish(), self.v6.finish());
+        let (first, scope) = v4.0.network(0);
         Map {
+            v4_list: (scope == 0).then(|| Place::numbered(first).list),
             v4: Family { lists: v4.0, sources: v4.1 },
             v6: Family { lists: v6.0, sources: v6.1 },
             lists: Lists::new(lists.into_iter().map(|(_, list)| list)),
@@ -220,8 +219,7 @@ impl Map {
         let mut located = self.located(&self.v6, address, 0);
         // The mapped addresses are IPv4, so a network around both is alike only where all of IPv4
         // is alike too.
-        let (v4, v4_scope) = self.v4.lists.network(0);
-        if v4_scope != 0 || self.lists.get(v4) != located.list {
+        if self.v4_list.is_none_or(|v4| Preference::numbered(&self.lists, v4) != located.list) {
             let apart = address.common(MAPPED).saturating_add(1);
             located.scope = located.scope.max(apart.min(u128::LENGTH));
         }
@@ -229,11 +227,12 @@ impl Map {
     }
 
     fn located<K: Bits>(&self, family: &Family<K>, address: K, outside: u8) -> Located<'_> {
-        let (list, scope) = family.lists.network(address);
+        let (number, scope) = family.lists.network(address);
+        let Place { list, source } = Place::numbered(number);
         Located {
-            list: self.lists.get(list),
+            list: Preference::numbered(&self.lists, list),
             scope: outside + scope,
-            source: Source::numbered(family.sources.number(address)),
+            source: source.unwrap_or_else(|| Source::numbered(family.sources.number(address))),
         }
     }
 
@@ -245,7 +244,7 @@ impl Map {
 
     /// Every list of edges, once.
     pub fn lists(&self) -> impl Iterator<Item = &[GroupIndex]> {
-        (0..).take(self.lists.ends.len()).map(|number| self.lists.get(number))
+        self.lists.iter()
     }
 
     /// Ranges of either family after merging.
@@ -259,26 +258,6 @@ impl Map {
             + self.v4.sources.bytes()
             + self.v6.lists.bytes()
             + self.v6.sources.bytes()
-            + size_of_val(&*self.lists.groups)
-            + size_of_val(&*self.lists.ends)
-    }
-}
-
-impl Lists {
-    fn new(lists: impl Iterator<Item = Box<[GroupIndex]>>) -> Self {
-        let (mut groups, mut ends) = (Vec::new(), Vec::new());
-        for list in lists {
-            groups.extend_from_slice(&list);
-            // A gigabyte of lists is more than any map has.
-            ends.push(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-        }
-        Self { groups: groups.into(), ends: ends.into() }
-    }
-
-    fn get(&self, number: u32) -> &[GroupIndex] {
-        let number = number as usize;
-        let Some(end) = self.ends.get(number) else { return &[] };
-        let start = number.checked_sub(1).and_then(|before| self.ends.get(before)).unwrap_or(&0);
-        self.groups.get(*start as usize..*end as usize).unwrap_or_default()
+            + self.lists.bytes()
     }
 }

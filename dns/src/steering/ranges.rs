@@ -7,8 +7,12 @@
 //! memory is taken in pieces of one size and never let go, since vectors that
 //! grow to megabytes would leave as much again behind.
 
+mod entries;
+
 #[cfg(test)]
 mod tests;
+
+use entries::Entries;
 
 /// An address of one family as a number.
 pub(super) trait Bits: Copy + Ord {
@@ -89,7 +93,7 @@ macro_rules! bits {
     };
 }
 
-// A block of IPv4's is two cache lines.
+// A block of IPv4's is four cache lines.
 bits!(u32, 32, 16, 64);
 bits!(u128, 128, 0, 256);
 
@@ -115,10 +119,8 @@ struct Chunk<K> {
     begin: K,
     /// Ascending; the first begins where the chunk begins.
     blocks: Box<[Block<K>]>,
-    /// Where each range begins, in steps from its block's begin, which is where its first begins.
-    begins: Box<[u16]>,
-    /// As many.
-    numbers: Numbers,
+    /// Of all blocks; each begins where its first range begins.
+    entries: Entries,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,13 +130,6 @@ struct Block<K> {
     first: u16,
     /// The power of two that is a step.
     step: u8,
-}
-
-/// Each in two octets while none of a chunk needs more.
-#[derive(Debug)]
-enum Numbers {
-    Small(Box<[u16]>),
-    Large(Box<[u32]>),
 }
 
 /// A range's place: its chunk, its block there, its index in the chunk.
@@ -147,7 +142,7 @@ struct Place {
 
 impl<K: Bits> Ranges<K> {
     pub(super) fn len(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.begins.len()).sum()
+        self.chunks.iter().map(|chunk| chunk.entries.len()).sum()
     }
 
     /// Bytes on the heap.
@@ -161,7 +156,7 @@ impl<K: Bits> Ranges<K> {
     /// The number at an address.
     pub(super) fn number(&self, address: K) -> u32 {
         let Place { chunk, index, .. } = self.find(address);
-        self.chunks[chunk].numbers.get(index)
+        self.chunks[chunk].entries.number(index)
     }
 
     /// The number at an address, and the length of the largest network around it that has this
@@ -175,19 +170,18 @@ impl<K: Bits> Ranges<K> {
         let after = after.or_else(|| self.chunks.get(place.chunk + 1).map(|next| next.begin));
         let length =
             [before, after].into_iter().flatten().map(|other| address.common(other) + 1).max();
-        (chunk.numbers.get(place.index), length.unwrap_or(0))
+        (chunk.entries.number(place.index), length.unwrap_or(0))
     }
 
     /// The range that holds an address.
     fn find(&self, address: K) -> Place {
         let (chunk, block) = self.block(address);
-        let Chunk { blocks, begins, .. } = &self.chunks[chunk];
+        let Chunk { blocks, entries, .. } = &self.chunks[chunk];
         let Block { begin, first, step } = blocks[block];
         let first = usize::from(first);
-        let end = blocks.get(block + 1).map_or(begins.len(), |next| next.first.into());
+        let end = blocks.get(block + 1).map_or(entries.len(), |next| next.first.into());
         let steps = address.steps(begin, step).unwrap_or(u16::MAX);
-        let index = first + begins[first..end].partition_point(|begin| *begin <= steps) - 1;
-        Place { chunk, block, index }
+        Place { chunk, block, index: first + entries.within(first..end, steps) - 1 }
     }
 
     /// The block that holds an address: its chunk, and its number there.
@@ -242,41 +236,19 @@ impl<K: Bits> Chunk<K> {
     /// Where a range of a block begins.
     fn begin_of(&self, block: usize, index: usize) -> K {
         let Block { begin, step, .. } = self.blocks[block];
-        begin.after(self.begins[index], step)
+        begin.after(self.entries.begin(index), step)
     }
 
     /// Where the range after one of a block begins, if it is in the chunk.
     fn end_of(&self, block: usize, index: usize) -> Option<K> {
         match self.blocks.get(block + 1) {
             Some(next) if usize::from(next.first) == index + 1 => Some(next.begin),
-            _ => (index + 1 < self.begins.len()).then(|| self.begin_of(block, index + 1)),
+            _ => (index + 1 < self.entries.len()).then(|| self.begin_of(block, index + 1)),
         }
     }
 
     fn bytes(&self) -> usize {
-        let numbers = match &self.numbers {
-            Numbers::Small(numbers) => size_of_val(&**numbers),
-            Numbers::Large(numbers) => size_of_val(&**numbers),
-        };
-        size_of_val(&*self.blocks) + size_of_val(&*self.begins) + numbers
-    }
-}
-
-impl Numbers {
-    fn new(numbers: &[u32]) -> Self {
-        if numbers.iter().all(|number| *number <= u16::MAX.into()) {
-            #[allow(clippy::cast_possible_truncation)] // None is larger.
-            Self::Small(numbers.iter().map(|number| *number as u16).collect())
-        } else {
-            Self::Large(numbers.into())
-        }
-    }
-
-    fn get(&self, index: usize) -> u32 {
-        match self {
-            Self::Small(numbers) => numbers[index].into(),
-            Self::Large(numbers) => numbers[index],
-        }
+        size_of_val(&*self.blocks) + self.entries.bytes()
     }
 }
 
@@ -291,8 +263,7 @@ pub(super) struct Builder<K> {
     chunks: Vec<Chunk<K>>,
     /// The next chunk's.
     blocks: Vec<Block<K>>,
-    begins: Vec<u16>,
-    numbers: Vec<u32>,
+    entries: Vec<(u16, u32)>,
     /// The ranges that are in no block yet: where they begin, and their numbers.
     open: Vec<(K, u32)>,
     /// The step that they have in common.
@@ -307,8 +278,7 @@ impl<K: Bits> Builder<K> {
         Self {
             chunks: Vec::new(),
             blocks: Vec::new(),
-            begins: Vec::new(),
-            numbers: Vec::new(),
+            entries: Vec::new(),
             open: vec![(K::ZERO, number)],
             step: K::LENGTH - 1,
             before: None,
@@ -352,18 +322,17 @@ impl<K: Bits> Builder<K> {
 
     /// Makes a block of the open ranges.
     fn close_block(&mut self) {
-        if self.begins.len() + self.open.len() > CHUNK {
+        if self.entries.len() + self.open.len() > CHUNK {
             self.close_chunk();
         }
         let Some((begin, _)) = self.open.first().copied() else { return };
         #[allow(clippy::cast_possible_truncation)] // At most CHUNK.
-        self.blocks.push(Block { begin, first: self.begins.len() as u16, step: self.step });
+        self.blocks.push(Block { begin, first: self.entries.len() as u16, step: self.step });
         for (start, number) in self.open.drain(..) {
             // Each of them fits.
-            self.begins.push(start.steps(begin, self.step).unwrap_or_default());
-            self.numbers.push(number);
+            self.entries.push((start.steps(begin, self.step).unwrap_or_default(), number));
         }
-        self.before = self.numbers.last().copied();
+        self.before = self.entries.last().map(|(_, number)| *number);
     }
 
     /// Makes a chunk of the blocks.
@@ -372,11 +341,9 @@ impl<K: Bits> Builder<K> {
         self.chunks.push(Chunk {
             begin: first.begin,
             blocks: self.blocks.as_slice().into(),
-            begins: self.begins.as_slice().into(),
-            numbers: Numbers::new(&self.numbers),
+            entries: Entries::new(&self.entries),
         });
         self.blocks.clear();
-        self.begins.clear();
-        self.numbers.clear();
+        self.entries.clear();
     }
 }

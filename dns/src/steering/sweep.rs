@@ -37,8 +37,77 @@ pub(super) struct Sweep<K> {
     /// The first address after that range; none if there is no such address.
     next: Option<K>,
     default_list: u32,
-    lists: Builder<K>,
+    lists: Placed<K>,
     sources: Builder<K>,
+}
+
+/// Ranges of equal lists, each with what placed all of it, where that is one.
+#[derive(Debug)]
+struct Placed<K> {
+    /// The one before the last, which may be the last again.
+    before: Option<(K, Place)>,
+    last: (K, Place),
+    ranges: Builder<K>,
+}
+
+/// A range's list, and what placed it: in one number, since a query wants both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) list: u32,
+    /// None where it isn't the same everywhere, and where nothing placed it.
+    pub(super) source: Option<Source>,
+}
+
+impl Place {
+    fn new(list: u32, source: Source) -> Self {
+        Self { list, source: Some(source).filter(|source| *source != Source::Default) }
+    }
+
+    fn number(self) -> u32 {
+        // There are fewer lists than networks, and of these no map has 2^30.
+        self.list << 2 | self.source.map_or(0, Source::number)
+    }
+
+    pub(super) fn numbered(number: u32) -> Self {
+        Self::new(number >> 2, Source::numbered(number & 3))
+    }
+}
+
+impl<K: Bits> Placed<K> {
+    fn new(place: Place) -> Self {
+        let number = place.number();
+        Self { before: None, last: (K::ZERO, place), ranges: Builder::new(number) }
+    }
+
+    /// From `start` on it is this one. Starts never go back.
+    fn begin(&mut self, start: K, place: Place) {
+        if self.last.0 == start {
+            // A network that begins where the one around it begins replaces it there.
+            match self.before.take() {
+                Some(before) => self.last = before,
+                None => {
+                    self.last = (start, place);
+                    return;
+                }
+            }
+        }
+        let last = &mut self.last.1;
+        if last.list == place.list {
+            last.source = last.source.filter(|source| place.source == Some(*source));
+            return;
+        }
+        if let Some((start, before)) = self.before.replace(self.last) {
+            self.ranges.begin(start, before.number());
+        }
+        self.last = (start, place);
+    }
+
+    fn finish(mut self) -> Ranges<K> {
+        for (start, place) in self.before.into_iter().chain([self.last]) {
+            self.ranges.begin(start, place.number());
+        }
+        self.ranges.finish()
+    }
 }
 
 impl<K: Bits> Sweep<K> {
@@ -51,7 +120,7 @@ impl<K: Bits> Sweep<K> {
             database: None,
             next: Some(K::ZERO),
             default_list,
-            lists: Builder::new(default_list),
+            lists: Placed::new(Place::new(default_list, Source::Default)),
             sources: Builder::new(Source::Default.number()),
         }
     }
@@ -77,7 +146,7 @@ impl<K: Bits> Sweep<K> {
         Ok(())
     }
 
-    /// Ends the pass: the lists, and what placed them.
+    /// Ends the pass: the lists, numbered as [`Place`]s, and what placed them.
     pub(super) fn finish(mut self) -> (Ranges<K>, Ranges<K>) {
         self.end_range();
         self.advance(K::MAX);
@@ -123,7 +192,7 @@ impl<K: Bits> Sweep<K> {
             (None, Some(database)) => database,
             (None, None) => (self.default_list, Source::Default),
         };
-        self.lists.begin(start, list);
+        self.lists.begin(start, Place::new(list, source));
         self.sources.begin(start, source.number());
     }
 }

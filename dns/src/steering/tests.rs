@@ -78,7 +78,7 @@ fn nearest_by_great_circle() {
     ];
     for (name, edges, client, order) in cases {
         let map = map(edges, &[], &[("192.0.2.0/24", *client)]);
-        assert_eq!(locate(&map, "192.0.2.1").list, *order, "{name}");
+        assert_eq!(*locate(&map, "192.0.2.1").list, **order, "{name}");
     }
 }
 
@@ -89,7 +89,7 @@ fn explicit_lists_end_in_the_default_order() {
     for (order, list) in cases {
         let order = Placement::Order(order.to_vec());
         let map = map(&CITIES, &[("192.0.2.0/24", order)], &[]);
-        assert_eq!(locate(&map, "192.0.2.1").list, *list);
+        assert_eq!(*locate(&map, "192.0.2.1").list, **list);
     }
 }
 
@@ -98,7 +98,7 @@ fn long_lists_keep_the_nearest() {
     let edges: Vec<Point> = (0..100).map(|n| at(0.0, f64::from(n))).collect();
     let map = map(&edges, &[], &[("192.0.2.0/24", at(0.0, 50.2))]);
     let list = locate(&map, "192.0.2.1").list;
-    assert_eq!(list, [50, 51, 49, 52, 48, 53, 47, 54]);
+    assert_eq!(*list, [50, 51, 49, 52, 48, 53, 47, 54]);
 }
 
 /// The scopes of the server that is known for true ones, for its own example.
@@ -233,7 +233,7 @@ enum Chosen {
 
 fn asked<'a>(list: &'a [GroupIndex], client: &str) -> Ask<'a> {
     let client = client.parse().unwrap();
-    Ask { list, client, scope: 0, site: 7, answers: 1, all_down: AllDown::Every }
+    Ask { list: list.into(), client, scope: 0, site: 7, answers: 1, all_down: AllDown::Every }
 }
 
 fn chosen(list: &[GroupIndex], fleet: &Fleet, all_down: AllDown) -> Chosen {
@@ -333,7 +333,15 @@ proptest! {
 
         let client = u32::from_be_bytes([10, 0, 0, 7]) | u32::from(client) << 8;
         let located = map.locate(IpAddr::V4(client.into()), 32);
-        prop_assert_eq!(located.list, meant(client));
+        prop_assert_eq!(&*located.list, meant(client));
+        let source = if operator.iter().any(|(prefix, _)| prefix.contains(&Ipv4Addr::from(client))) {
+            Source::Operator
+        } else if database.iter().any(|(first, last, _)| (*first..=*last).contains(&client)) {
+            Source::Database
+        } else {
+            Source::Default
+        };
+        prop_assert_eq!(located.source, source);
 
         // Lists change where a network or range begins or has ended, and nowhere else.
         let networks = operator.iter().map(|(prefix, _)| (prefix.network().to_bits(), prefix.broadcast().to_bits()));
@@ -341,7 +349,7 @@ proptest! {
         let changes: Vec<u32> = every.flat_map(|(first, last)| [first, last.wrapping_add(1)]).collect();
         let alike = |network: Ipv4Net| {
             let inside = changes.iter().copied().filter(|change| network.contains(&Ipv4Addr::from(*change)));
-            inside.chain([network.network().to_bits()]).all(|address| meant(address) == located.list)
+            inside.chain([network.network().to_bits()]).all(|address| *meant(address) == *located.list)
         };
         let scope = Ipv4Net::new(client.into(), located.scope).unwrap().trunc();
         prop_assert!(alike(scope), "{} is too large", scope);

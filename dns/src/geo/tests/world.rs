@@ -92,7 +92,7 @@ fn scopes_are_true_and_maximal_over_the_world() {
             let (first, last, _) = family[sample * 2_654_435_761 % family.len()];
             for client in [*first, *last] {
                 let located = map.locate(client, length);
-                assert_eq!(located.list, changes[at(client)].1, "{client}");
+                assert_eq!(*located.list, changes[at(client)].1[..], "{client}");
                 let alike = |length: u8| {
                     let network = ipnet::IpNet::new(client, length).unwrap();
                     at(network.network()) == at(network.broadcast())
