@@ -151,13 +151,20 @@ pub(super) fn site_dns(table: &mut Reader<'_>, claims: &mut Claims) -> SiteDns {
     }
 }
 
+/// Protocols that an HTTPS record names at most.
+const PROTOCOLS: usize = 8;
+
 /// `https` of `[site.dns]`.
 fn https(table: &mut Reader<'_>) -> SiteHttps {
     let port = table.get("port", quantity(1..=65_535)).map(Spanned::into_inner);
-    SiteHttps {
-        alpn: table.list("alpn", r#""h2""#, alpn).map(plain).unwrap_or_default(),
-        port: port.and_then(|port| port.try_into().ok()),
+    let alpn = table.list("alpn", r#""h2""#, alpn).unwrap_or_default();
+    if let Some(beyond) = alpn.get(PROTOCOLS) {
+        let message = format!("`alpn` names more than {PROTOCOLS} protocols");
+        let help =
+            "name those that the edges speak: the record has to fit into a packet".to_owned();
+        table.fault(beyond.span(), "alpn", Fault { message, help });
     }
+    SiteHttps { alpn: plain(alpn), port: port.and_then(|port| port.try_into().ok()) }
 }
 
 /// A protocol's id (RFC 7301 section 6).
