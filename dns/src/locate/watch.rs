@@ -75,6 +75,8 @@ fn look(world: &World, metrics: &Metrics, seen: Seen) -> Seen {
 mod tests {
     use std::fs;
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
 
     use hickory_proto::rr::RecordType;
     use kingcdn_config::Geoip;
@@ -109,6 +111,24 @@ mod tests {
             let ask = subnet("netcinema.kingcdn.test.", RecordType::A, "198.51.100.0/24");
             server.ask(&ask).message.answers[0].data.to_string()
         };
+        // Somebody asks all the time, and is always told something.
+        let enough = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let mut asked = 0_u64;
+                while !enough.load(Ordering::Relaxed) {
+                    assert!(edge().starts_with("127.0.0.1"));
+                    asked += 1;
+                }
+                asked
+            });
+            replaced_again_and_again(&server, &file, &edge);
+            enough.store(true, Ordering::Relaxed);
+            assert!(asking.join().unwrap() > 0);
+        });
+    }
+
+    fn replaced_again_and_again(server: &Server, file: &Path, edge: &impl Fn() -> String) {
         let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
         let mut seen = Seen::default();
         let mut looks = |times| {
@@ -120,20 +140,20 @@ mod tests {
         assert!(!looks(3));
         assert_eq!(edge(), "127.0.0.12");
         // Only what has stayed the same for a while is whole.
-        replace(&file, &database(39.0, -77.5));
+        replace(file, &database(39.0, -77.5));
         assert!(!looks(1));
         assert_eq!(edge(), "127.0.0.12");
         assert!(!looks(1));
         assert_eq!(edge(), "127.0.0.13");
         for broken in [&b"no database"[..], &database(37.0, 127.0)[..200], b""] {
-            replace(&file, broken);
+            replace(file, broken);
             assert!(looks(2));
             assert_eq!(edge(), "127.0.0.13");
         }
-        fs::remove_file(&file).unwrap();
+        fs::remove_file(file).unwrap();
         looks(3);
         assert_eq!(edge(), "127.0.0.13");
-        replace(&file, &database(37.0, 127.0));
+        replace(file, &database(37.0, 127.0));
         assert!(!looks(2));
         assert_eq!(edge(), "127.0.0.11");
     }
