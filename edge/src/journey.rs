@@ -53,6 +53,9 @@ use crate::wanted::{Wanted, wanted};
 /// before it fetches for itself.
 const ROUNDS_MAX: usize = 4;
 
+/// What a request takes that has to wait for something: room for all that may happen to it.
+const WAITING_BYTES: u64 = 16 << 10;
+
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Who asks.
@@ -111,7 +114,13 @@ pub(crate) fn serve(node: &Arc<Node>, client: Client, request: Request<Incoming>
         Ok(answer) => return Serving::at_once(node, visit.finish(&parts, answer, started)),
         Err(seen) => seen,
     };
+    let Some(memory) = node.store.room(WAITING_BYTES, Need::Answer) else {
+        node.metrics.shed.inc();
+        let answer = failed(FetchError::NoMemory, Forward::Miss);
+        return Serving::at_once(node, visit.finish(&parts, answer, started));
+    };
     Serving::later(Arc::clone(node), async move {
+        let _memory = memory;
         let answer = visit.answer(&parts, body, seen).await;
         visit.finish(&parts, answer, started)
     })

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::{Answer, Cdn, Client, Origin, tables};
+use crate::harness::{Answer, Cdn, Client, Origin, PATIENCE, eventually, tables};
 
 const MIB: usize = 1 << 20;
 /// What the edge is told.
@@ -120,4 +121,50 @@ async fn slow_readers_take_neither_more_than_the_budget_nor_what_others_need() {
     assert!(ended.len() <= refused, "{} ended, {refused} were refused", ended.len());
     assert!(refused <= SLOW / 4, "{refused} of {SLOW} slow readers were refused");
     drop((slow, silent));
+}
+
+/// More clients than there is memory for wait for an answer that doesn't come.
+const WAITING: usize = 1500;
+
+/// Who waits takes memory too: those for whom there is none are told so at once, and the process
+/// keeps to its memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_is_counted_and_told_when_there_is_no_room() {
+    let cdn = Cdn::new();
+    let (listen, admin) = (cdn.network.socket(11), cdn.network.socket(11));
+    let origin = Origin::start(cdn.network.socket(1), |request| {
+        let think = if request.uri().path() == "/late" { PATIENCE * 2 } else { Duration::ZERO };
+        Answer::new(200, "film").field("cache-control", "max-age=600").after(think)
+    })
+    .await;
+    let edge = tables::edge("seoul", tables::SEOUL, listen, admin);
+    let cache = "[edge.cache]\nmemory = \"32 MiB\"\n";
+    cdn.configure(&(edge + cache + &tables::site(origin.address)));
+    let edge = cdn.edge("seoul", admin).await;
+    let client = Client::new(listen, tables::HOST);
+    assert_eq!(client.get("/popular").await.status, 200);
+
+    let request = format!("GET /late HTTP/1.1\r\nHost: {}\r\n\r\n", tables::HOST);
+    let mut waiting = Vec::new();
+    for _ in 0..WAITING {
+        let mut stream = TcpStream::connect(listen).await.expect("a connection");
+        // Who is turned away may be so before he has asked.
+        let _turned_away = stream.write_all(request.as_bytes()).await;
+        waiting.push(stream);
+    }
+    let refused = eventually("the last ones are told", || {
+        let refused = waiting.iter().filter(|stream| is_refused(stream)).count();
+        async move { (refused > 0).then_some(refused) }
+    })
+    .await;
+    let bytes = edge.memory_bytes();
+    assert!(bytes <= (32 << 20) * 115 / 100, "{} KiB, {refused} refused", bytes >> 10);
+    assert!(refused < WAITING, "nobody waits");
+    assert_eq!(origin.requests("/late"), 1);
+}
+
+fn is_refused(stream: &TcpStream) -> bool {
+    let mut head = [0; 12];
+    let read = stream.try_read(&mut head);
+    read.is_ok() && head.starts_with(b"HTTP/1.1 503")
 }

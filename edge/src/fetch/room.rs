@@ -9,7 +9,7 @@ use crate::budget::{Need, Reservation};
 use crate::node::Node;
 
 /// What a fetch takes before anything of its content has come.
-pub(crate) const FETCH_BYTES: u64 = 16 << 10;
+pub(crate) const FETCH_BYTES: u64 = 24 << 10;
 
 /// What buffers take while an answer passes from an origin to a client that is slower: what is
 /// being read of it, what waits, and what the client's connection has.
