@@ -7,6 +7,9 @@ use crate::caching::{self, ClientControl, Decision};
 use crate::deliver;
 use crate::store::Lookup;
 
+/// How often what a disk has is read, where others change things meanwhile: they need not be this.
+const READS_MAX: usize = 3;
+
 /// What the store had for a request when it came.
 pub(super) struct Seen {
     pub(super) now: Timestamp,
@@ -25,15 +28,21 @@ impl Visit {
     }
 
     /// What a disk has, where memory has nothing.
-    pub(super) async fn look_on_disk(&self, request: caching::Request<'_>, seen: Seen) -> Seen {
+    pub(super) async fn look_on_disk(&self, request: caching::Request<'_>, mut seen: Seen) -> Seen {
         let store = &self.node.store;
-        let has_nothing = matches!(seen.held, Lookup::Nothing) && !seen.lacking;
-        if !has_nothing || !store.is_on_disk_alone(&self.key) {
-            return seen;
+        let mut loaded = None;
+        for _ in 0..READS_MAX {
+            let has_nothing = matches!(seen.held, Lookup::Nothing) && !seen.lacking;
+            if !has_nothing || !store.is_on_disk_alone(&self.key) {
+                return seen;
+            }
+            loaded = store.load(&self.key, seen.now).await;
+            if loaded.is_some() {
+                break;
+            }
+            seen = self.look(request);
         }
-        let Some(loaded) = store.load(&self.key, seen.now).await else {
-            return self.look(request);
-        };
+        let Some(loaded) = loaded else { return seen };
         let now = self.node.clock.now();
         let seen = self.seen(request, store.lookup_in(&loaded, &self.key, request), now);
         let decision = caching::decide(request, seen.held.held(), ClientControl::Obey, now);

@@ -226,7 +226,7 @@ impl Store {
         let id = loaded.variants.key.id();
         let mut turn = self.tiers.turn();
         if turn.peek(&id).is_none() && self.tiers.changes(&id) == loaded.changes {
-            turn.keep(id, Entry::Object(Arc::clone(&loaded.variants)));
+            turn.bring(id, Entry::Object(Arc::clone(&loaded.variants)));
         }
     }
 

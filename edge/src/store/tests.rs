@@ -196,6 +196,19 @@ fn what_was_asked_for_before_a_write_is_not_kept_after_it() {
     assert!(matches!(store.lookup(&key, get(&request)), Lookup::Found(_)));
 }
 
+/// Else the readers of a busy disk disturb each other until none finds what is there.
+#[test]
+fn what_comes_back_into_memory_changes_nothing_and_what_is_new_does() {
+    let store = store(1 << 20, Eviction::Lru);
+    let id = Key::new("site", "/").object.id();
+    let entry = || Entry::Slice(Bytes::from_static(b"content"));
+    let changes = store.tiers.changes(&id);
+    store.tiers.turn().bring(id, entry());
+    assert_eq!(store.tiers.changes(&id), changes);
+    store.tiers.turn().keep(id, entry());
+    assert_ne!(store.tiers.changes(&id), changes);
+}
+
 #[test]
 fn slices_are_kept_one_by_one() {
     let store = store(3 * SLICE_BYTES, Eviction::Lru);

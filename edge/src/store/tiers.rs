@@ -227,6 +227,13 @@ impl Turn<'_> {
 
     /// Keeps an entry in memory, in place of what is there under its id.
     pub(super) fn keep(&mut self, id: Id, entry: Entry) {
+        self.bring(id, entry);
+        self.changed(&id);
+    }
+
+    /// Brings into memory what a disk has, or nobody else: it changes nothing for those who read
+    /// what a disk has.
+    pub(super) fn bring(&mut self, id: Id, entry: Entry) {
         let tiers = self.tiers;
         let mut victims = Vec::new();
         tiers.policy.insert(&id, u64::from(entry.weight_bytes()), &mut victims);
@@ -234,7 +241,6 @@ impl Turn<'_> {
             tiers.slices.fetch_add(1, Ordering::Relaxed);
         }
         tiers.memory.insert(id, entry);
-        self.changed(&id);
         self.evict(&victims);
     }
 
@@ -244,7 +250,7 @@ impl Turn<'_> {
         let entry = Entry::Slice(bytes);
         let weight_bytes = u64::from(entry.weight_bytes());
         match tiers.policy.first_stop(weight_bytes, response_bytes) {
-            FirstStop::Memory => self.keep(id, entry),
+            FirstStop::Memory => self.bring(id, entry),
             FirstStop::Disk => {
                 if let Leave::Write { frequency } = tiers.ledger.direct(&id, weight_bytes) {
                     let _ = tiers.write(id, &entry, frequency);
