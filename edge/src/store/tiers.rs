@@ -26,9 +26,11 @@ const OBJECT: Kind = Kind(2);
 
 /// Memory that the index of a disk takes for a record.
 const INDEX_RECORD_BYTES: u64 = 45;
-/// The part of the store's memory that may wait to be written, and that an index may take beside.
+/// The part of the store's memory that may wait to be written.
 const QUEUE_PART: u64 = 4;
-const INDEX_PART: u64 = 16;
+/// The part of it that the indexes of all disks may take: what they don't need is for content. A
+/// small object in memory keeps hundreds of others from being known on disk.
+const INDEX_PART: u64 = 4;
 
 /// What is refreshed all the time mustn't wear a disk out.
 const SAVE_BYTES: u64 = 4 << 20;
@@ -82,7 +84,8 @@ impl Tiers {
             |bytes: u64, most: usize| usize::try_from(bytes).map_or(most, |it| it.min(most));
         let queue = (capacity_bytes / QUEUE_PART).max(2 << 20);
         settings.queue_bytes = bounded(queue, settings.queue_bytes);
-        let records = (capacity_bytes / INDEX_PART / INDEX_RECORD_BYTES).max(1 << 16);
+        let indexes = capacity_bytes / INDEX_PART / disks.len().max(1) as u64;
+        let records = (indexes / INDEX_RECORD_BYTES).max(1 << 16);
         settings.records_max = bounded(records, settings.records_max);
         Self {
             // Without a bound of its own: the policy says who goes.
