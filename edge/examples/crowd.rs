@@ -1,20 +1,25 @@
-//! A crowd of clients that ask for objects of a Zipf distribution over many connections, and the
-//! origin that has the objects. For `tests/bench/zipf`.
+//! A crowd of clients that ask for objects over many connections, and the origin that has the
+//! objects. For `tests/bench/zipf` and `tests/bench/disk`.
 //!
 //! ```text
 //! crowd origin ADDRESS
-//! crowd clients ADDRESS CONNECTIONS OBJECTS SECONDS RATE
+//! crowd clients ADDRESS CONNECTIONS OBJECTS SECONDS RATE    by a Zipf distribution
+//! crowd evenly  ADDRESS CONNECTIONS OBJECTS SECONDS RATE    each as often as any other
+//! crowd each    ADDRESS CONNECTIONS OBJECTS                 each once
+//! crowd await   ADDRESS CONNECTIONS OBJECTS                 evenly, from before the server is there
 //! ```
 //!
 //! `RATE` is requests a second in all; 0 asks again as soon as an answer is there. Latency counts
 //! from when a request was due, so that a server that stands still is charged for all whom it
-//! keeps waiting. One line goes to standard output.
+//! keeps waiting. `MAX_BYTES` in the environment cuts objects, for all who know of each other. One
+//! line goes to standard output; of `await`, the milliseconds from its start to the first hit, and
+//! to when 99 of 100 were hits.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)] // A tool for developers.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use kingcdn_config::clock::Stopwatch;
@@ -50,15 +55,21 @@ impl Random {
     }
 }
 
+static MAX_BYTES: LazyLock<usize> = LazyLock::new(|| {
+    let max = std::env::var("MAX_BYTES").ok();
+    max.map_or(SIZE_MAX, |max| max.parse().expect("a number of bytes"))
+});
+
 /// What objects of the web are like, roughly: 17 KiB in the mean.
 fn size_bytes(object: usize) -> usize {
     let mut random = Random(object as u64);
-    match random.share() {
+    let size = match random.share() {
         share if share < 0.6 => random.within(200, 4 << 10),
         share if share < 0.9 => random.within(4 << 10, 32 << 10),
         share if share < 0.995 => random.within(32 << 10, 128 << 10),
         _ => random.within(256 << 10, SIZE_MAX),
-    }
+    };
+    size.min(*MAX_BYTES)
 }
 
 // ── the origin ───────────────────────────────────────────────────────────────────────────────────
@@ -76,6 +87,7 @@ async fn origin(address: SocketAddr) {
 }
 
 async fn answer_all(mut stream: TcpStream, pattern: &[u8]) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
     let mut buffer = Vec::with_capacity(HEAD_MAX);
     loop {
         let end = read_head(&mut stream, &mut buffer).await?;
@@ -142,11 +154,47 @@ impl Latencies {
     }
 }
 
+/// Which object is asked for next.
+enum Pick {
+    /// Of each rank, the share of requests up to it.
+    Zipf(Vec<f64>),
+    /// Any of so many.
+    Evenly(usize),
+    /// So many, each once: this one is next.
+    Each(usize, AtomicUsize),
+}
+
+impl Pick {
+    fn zipf(objects: usize) -> Self {
+        let weights = (1..=objects).map(|rank| (rank as f64).powf(-ZIPF_EXPONENT));
+        let sum: f64 = weights.clone().sum();
+        let shares = weights.scan(0.0, |so_far, weight| {
+            *so_far += weight / sum;
+            Some(*so_far)
+        });
+        // The sum may fall short of 1 by a rounding error: nobody asks for more than there is.
+        Self::Zipf(shares.take(objects - 1).collect())
+    }
+
+    /// None when all have had their turn.
+    fn next(&self, random: &mut Random) -> Option<usize> {
+        match self {
+            Self::Zipf(shares) => {
+                let share = random.share();
+                Some(shares.partition_point(|&up_to| up_to < share))
+            }
+            Self::Evenly(objects) => Some(random.within(0, *objects)),
+            Self::Each(objects, next) => {
+                Some(next.fetch_add(1, Ordering::Relaxed)).filter(|next| next < objects)
+            }
+        }
+    }
+}
+
 /// What all connections share.
 struct Crowd {
     address: SocketAddr,
-    /// Of each rank, the share of requests up to it.
-    shares: Vec<f64>,
+    pick: Pick,
     started: Stopwatch,
     period: Option<Duration>,
     over: AtomicBool,
@@ -157,9 +205,18 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn object(&self, random: &mut Random) -> usize {
-        let share = random.share();
-        self.shares.partition_point(|&up_to| up_to < share)
+    fn new(address: SocketAddr, pick: Pick, period: Option<Duration>) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            pick,
+            started: Stopwatch::start(),
+            period,
+            over: AtomicBool::new(false),
+            all: Latencies::new(),
+            hits: Latencies::new(),
+            bytes: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+        })
     }
 
     async fn client(self: Arc<Self>, number: usize) {
@@ -187,7 +244,10 @@ impl Crowd {
                 // The timer is coarse; that isn't the server's doing.
                 due = self.started.elapsed();
             }
-            let object = self.object(random);
+            let Some(object) = self.pick.next(random) else {
+                self.over.store(true, Ordering::Relaxed);
+                return Some(());
+            };
             let head = format!("GET /{object} HTTP/1.1\r\nHost: bench.test\r\n\r\n");
             stream.write_all(head.as_bytes()).await.ok()?;
             let end = read_head(&mut stream, &mut buffer).await?;
@@ -255,33 +315,21 @@ fn is_right(object: usize, at: usize, piece: &[u8]) -> Option<()> {
     (right(0) && right(piece.len().saturating_sub(1))).then_some(())
 }
 
-async fn clients(address: SocketAddr, numbers: &[usize]) {
-    let &[connections, objects, seconds, rate] = numbers else { panic!("four numbers") };
-    let weights = (1..=objects).map(|rank| (rank as f64).powf(-ZIPF_EXPONENT));
-    let sum: f64 = weights.clone().sum();
-    let shares = weights.scan(0.0, |so_far, weight| {
-        *so_far += weight / sum;
-        Some(*so_far)
-    });
-    let crowd = Arc::new(Crowd {
-        address,
-        // The sum may fall short of 1 by a rounding error: nobody asks for more than there is.
-        shares: shares.take(objects - 1).collect(),
-        started: Stopwatch::start(),
-        period: (rate > 0).then(|| Duration::from_secs_f64(connections as f64 / rate as f64)),
-        over: AtomicBool::new(false),
-        all: Latencies::new(),
-        hits: Latencies::new(),
-        bytes: AtomicU64::new(0),
-        errors: AtomicU64::new(0),
-    });
+async fn start(crowd: &Arc<Crowd>, connections: usize) {
     for number in 0..connections {
-        tokio::spawn(Arc::clone(&crowd).client(number));
+        tokio::spawn(Arc::clone(crowd).client(number));
         if number % 100 == 99 {
             // Not all at the listener's door at once.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+}
+
+async fn clients(address: SocketAddr, pick: fn(usize) -> Pick, numbers: &[usize]) {
+    let &[connections, objects, seconds, rate] = numbers else { panic!("four numbers") };
+    let period = (rate > 0).then(|| Duration::from_secs_f64(connections as f64 / rate as f64));
+    let crowd = Crowd::new(address, pick(objects), period);
+    start(&crowd, connections).await;
     let began = crowd.started.elapsed();
     let before = crowd.all.count();
     tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
@@ -289,6 +337,49 @@ async fn clients(address: SocketAddr, numbers: &[usize]) {
     let lasted = crowd.started.elapsed() - began;
     let lasted = lasted.as_secs_f64() * crowd.all.count() as f64;
     crowd.report(lasted / (crowd.all.count() - before).max(1) as f64);
+}
+
+async fn each(address: SocketAddr, numbers: &[usize]) {
+    let &[connections, objects] = numbers else { panic!("two numbers") };
+    let crowd = Crowd::new(address, Pick::Each(objects, AtomicUsize::new(0)), None);
+    start(&crowd, connections).await;
+    while !crowd.over.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The last answers are on their way.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    crowd.report(crowd.started.elapsed().as_secs_f64());
+}
+
+async fn until_full(address: SocketAddr, numbers: &[usize]) {
+    /// Hit ratios are those of so long.
+    const WINDOW: Duration = Duration::from_millis(50);
+    const PATIENCE: Duration = Duration::from_secs(120);
+    let &[connections, objects] = numbers else { panic!("two numbers") };
+    let watch = Stopwatch::start();
+    while TcpStream::connect(address).await.is_err() {
+        assert!(watch.elapsed() < PATIENCE, "nobody is there");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let crowd = Crowd::new(address, Pick::Evenly(objects), None);
+    start(&crowd, connections).await;
+    let (mut first, mut before) = (None, (0, 0));
+    while watch.elapsed() < PATIENCE {
+        tokio::time::sleep(if first.is_none() { WINDOW / 25 } else { WINDOW }).await;
+        let now = (crowd.hits.count(), crowd.all.count());
+        if first.is_none() {
+            first = (now.0 > 0).then(|| watch.elapsed().as_millis());
+            continue;
+        }
+        let (hits, all) = (now.0 - before.0, now.1 - before.1);
+        if all >= 100 && hits * 100 >= all * 99 {
+            break;
+        }
+        before = now;
+    }
+    crowd.over.store(true, Ordering::Relaxed);
+    let first = first.map_or("never".to_owned(), |it| it.to_string());
+    println!("first={first} full={}", watch.elapsed().as_millis());
 }
 
 fn main() {
@@ -299,8 +390,11 @@ fn main() {
     runtime.expect("a runtime").block_on(async {
         match arguments[0].as_str() {
             "origin" => origin(address).await,
-            "clients" => clients(address, &numbers).await,
-            other => panic!("origin or clients, not {other}"),
+            "clients" => clients(address, Pick::zipf, &numbers).await,
+            "evenly" => clients(address, Pick::Evenly, &numbers).await,
+            "each" => each(address, &numbers).await,
+            "await" => until_full(address, &numbers).await,
+            other => panic!("no such mode: {other}"),
         }
     });
 }

@@ -34,7 +34,7 @@ http {
     fastcgi_temp_path $work/nginx/temp/fastcgi;
     uwsgi_temp_path $work/nginx/temp/uwsgi;
     scgi_temp_path $work/nginx/temp/scgi;
-    proxy_cache_path $work/nginx/cache levels=1:2 keys_zone=bench:64m max_size=${memory_mib}m
+    proxy_cache_path $work/nginx/cache levels=1:2 keys_zone=bench:${keys_mib:-64}m max_size=${memory_mib}m
                      inactive=1d use_temp_path=off;
     upstream origin { server $origin; keepalive 64; }
     server {
