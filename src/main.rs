@@ -29,6 +29,10 @@ use cli::{Cli, Command, DnsCommand, DnsOptions, EdgeOptions, NodeOptions};
 use failure::Failure;
 use role::Role;
 
+/// What is allocated and freed by many threads in many sizes leaves few holes with it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let Cli { command, logs } = Cli::parse();
     let done = match command {
