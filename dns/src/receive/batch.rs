@@ -13,7 +13,7 @@ use nix::sys::socket::{
 };
 
 /// Datagrams at once.
-const SLOTS: usize = 32;
+pub(super) const SLOTS: usize = 32;
 /// The longest query over UDP: what an Ethernet frame holds. What is cut here is malformed.
 const QUERY_BYTES: usize = 1472;
 
@@ -114,8 +114,8 @@ impl<P: Peer> Batch<P> {
         })
     }
 
-    /// Takes the datagrams that have come; waits for the first as `waiting` says.
-    pub(super) fn receive(&mut self, waiting: Waiting) -> io::Result<()> {
+    /// Takes the datagrams that have come, and says how many; waits for the first as `waiting` says.
+    pub(super) fn receive(&mut self, waiting: Waiting) -> io::Result<usize> {
         let mut packets = self.packets.iter_mut();
         let mut slices: [_; SLOTS] = std::array::from_fn(|_| {
             let packet: &mut [u8] = packets.next().map_or(&mut [], |packet| packet);
@@ -129,7 +129,7 @@ impl<P: Peer> Batch<P> {
             let to = if any_address { local(&message) } else { None };
             Some(Arrival { from: message.address?, octets: message.bytes, to })
         }));
-        Ok(())
+        Ok(self.arrivals.len())
     }
 
     /// Answers each datagram. Where the answer is left empty, there is none.
