@@ -18,6 +18,7 @@ use crate::answer::Steered;
 use crate::geo;
 use crate::health::Snapshot;
 use crate::journey::steer::{Client, ask, family, placed, steer};
+use crate::locate::Geography;
 use crate::name::Key;
 use crate::status::word;
 use crate::steering::{EdgeIndex, GroupIndex, Located, Point, Source, Unit, order};
@@ -183,7 +184,7 @@ fn steps(
     let geography = world.geography();
     let located = geography.map.locate(address, known);
     let (steered, steering) = steer(world, &geography.map, fleet, client, site);
-    let (network, place) = place(world, &located, case);
+    let (network, place) = place(world, &geography, &located, case);
     let picked: Vec<EdgeIndex> = steering
         .and_then(|steering| steering.picks)
         .map(|picks| picks.edges().to_vec())
@@ -214,7 +215,12 @@ fn steps(
 }
 
 /// The operator's network around the client, and where he is.
-fn place(world: &World, located: &Located<'_>, case: &Case) -> (Option<String>, Option<Point>) {
+fn place(
+    world: &World,
+    geography: &Geography,
+    located: &Located<'_>,
+    case: &Case,
+) -> (Option<String>, Option<Point>) {
     match located.source {
         Source::Operator => {
             let networks = world.dns.networks.iter();
@@ -229,7 +235,8 @@ fn place(world: &World, located: &Located<'_>, case: &Case) -> (Option<String>, 
             (Some(longest.prefix.to_string()), place)
         }
         Source::Database if world.dns.geoip != Geoip::None => {
-            (None, geo::place(&world.dns.geoip, case.client.network()))
+            let countries = &geography.countries;
+            (None, geo::place(&world.dns.geoip, countries, case.client.network()))
         }
         Source::Database | Source::Rule | Source::Default => (None, None),
     }

@@ -32,6 +32,7 @@ pub use build::{About, BuildError, LineFault, from_csv, from_mmdb};
 pub use format::{FormatError, WriteError};
 
 use format::Database;
+pub(crate) use mmdb::Countries;
 use mmdb::{Mmdb, Regions};
 
 use crate::steering::{List, MapBuilder, MapError, Placement, Point};
@@ -143,24 +144,30 @@ impl RuleLists {
 /// Gives the map every range that has a place.
 ///
 /// Rules need countries, which databases in MaxMind's format alone have.
-pub(crate) fn fill(geoip: &Geoip, rules: &Rules, map: &mut MapBuilder) -> Result<Origin, GeoError> {
+pub(crate) fn fill(
+    geoip: &Geoip,
+    rules: &Rules,
+    map: &mut MapBuilder,
+) -> Result<(Origin, Countries), GeoError> {
     let mut rules = RuleLists::new(rules, map);
-    let origin = match geoip {
-        Geoip::Embedded => decode("embedded", EMBEDDED, map)?,
+    let filled = match geoip {
+        Geoip::Embedded => (decode("embedded", EMBEDDED, map)?, Countries::default()),
         Geoip::File(file) => read(file, &mut rules, map)?,
-        Geoip::None => Origin::none(),
+        Geoip::None => (Origin::none(), Countries::default()),
     };
     rules.check()?;
-    if *geoip == Geoip::None {
-        return Ok(origin);
-    }
-    if origin.entries == 0 { Err(GeoError::Placeless) } else { Ok(origin) }
+    let placeless = *geoip != Geoip::None && filled.0.entries == 0;
+    if placeless { Err(GeoError::Placeless) } else { Ok(filled) }
 }
 
-fn read(file: &Path, rules: &mut RuleLists, map: &mut MapBuilder) -> Result<Origin, GeoError> {
+fn read(
+    file: &Path,
+    rules: &mut RuleLists,
+    map: &mut MapBuilder,
+) -> Result<(Origin, Countries), GeoError> {
     let octets = fs::read(file)?;
     if format::is_database(&octets) {
-        return decode("file", &octets, map);
+        return Ok((decode("file", &octets, map)?, Countries::default()));
     }
     let database = Mmdb::survey(octets)?;
     let mut origin = Origin {
@@ -174,30 +181,30 @@ fn read(file: &Path, rules: &mut RuleLists, map: &mut MapBuilder) -> Result<Orig
         let list = rules.of(regions).or_else(|| place.map(|place| map.near(place)));
         list.map_or(Ok(()), |list| map.push(first, last, list).map_err(GeoError::from))
     })?;
-    Ok(origin)
+    Ok((origin, database.countries()))
 }
 
-/// Where a client is, by the database. Reads all of it: for people, not for queries.
-pub(crate) fn place(geoip: &Geoip, client: IpAddr) -> Option<Point> {
-    let mut found = None;
-    let mut look = |first: IpAddr, last: IpAddr, place: Point| {
-        if first <= client && client <= last {
-            found = Some(place);
-        }
-        Ok::<_, GeoError>(())
-    };
+/// Where a client is, by the database and what was learnt of its countries. Reads all of the file:
+/// for people, not for queries.
+pub(crate) fn place(geoip: &Geoip, countries: &Countries, client: IpAddr) -> Option<Point> {
     let octets = match geoip {
         Geoip::None => return None,
         Geoip::Embedded => Cow::Borrowed(EMBEDDED),
         Geoip::File(file) => Cow::Owned(fs::read(file).ok()?),
     };
-    if format::is_database(&octets) {
-        for part in Database::parse(&octets).ok()?.parts() {
-            let places: Vec<Point> = part.places().ok()?.into_iter().map(Point::from).collect();
-            part.decode(&places, &mut look).ok()?;
-        }
-    } else {
-        Mmdb::survey(octets.into_owned()).ok()?.each(look).ok()?;
+    if !format::is_database(&octets) {
+        return countries.locate(&octets, client);
+    }
+    let mut found = None;
+    for part in Database::parse(&octets).ok()?.parts() {
+        let places: Vec<Point> = part.places().ok()?.into_iter().map(Point::from).collect();
+        let look = |first: IpAddr, last: IpAddr, place: Point| {
+            if first <= client && client <= last {
+                found = Some(place);
+            }
+            Ok::<_, GeoError>(())
+        };
+        part.decode(&places, look).ok()?;
     }
     found
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use kingcdn_config::{Dns, Geoip, Location, NetworkTarget};
 
 use crate::decode::Subnet;
-use crate::geo::{self, GeoError, Origin, Rules};
+use crate::geo::{self, Countries, GeoError, Origin, Rules};
 use crate::stamp::Stamp;
 use crate::steering::{Groups, Map, MapBuilder, Placement, Point};
 use crate::zone::{Fault, ZoneError};
@@ -23,6 +23,8 @@ pub(crate) struct Geography {
     pub(crate) map: Map,
     /// Whose locations are in it.
     pub(crate) origin: Origin,
+    /// What is learnt of the database's countries.
+    pub(crate) countries: Countries,
     /// The database's file, as it was before it was read.
     stamp: Option<Stamp>,
 }
@@ -59,8 +61,8 @@ pub(crate) fn compile(
     let fault = |error| ZoneError { file: file.to_owned(), line: None, fault: fault(error) };
     let mut map =
         MapBuilder::new(groups.places(), networks).map_err(|error| fault(error.into()))?;
-    let origin = geo::fill(&dns.geoip, &rules, &mut map).map_err(fault)?;
-    Ok(Geography { map: map.build(), origin, stamp })
+    let (origin, countries) = geo::fill(&dns.geoip, &rules, &mut map).map_err(fault)?;
+    Ok(Geography { map: map.build(), origin, countries, stamp })
 }
 
 /// Where the database is, if it isn't in the program.

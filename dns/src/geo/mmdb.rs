@@ -33,6 +33,15 @@ pub(super) struct Mmdb {
     /// In which country and on which continent.
     regions: HashMap<usize, Regions>,
     country_networks: usize,
+    countries: Countries,
+}
+
+/// What is learnt of a database's countries: with it, a record alone tells where its networks are.
+#[derive(Debug, Default)]
+pub(crate) struct Countries {
+    /// By their codes.
+    numbers: HashMap<String, usize>,
+    learnt: Vec<Country>,
 }
 
 /// Where a network is, by the codes of its country and its continent.
@@ -84,24 +93,28 @@ impl Mmdb {
                 Entry::Vacant(new) => {
                     let record: Record = found.decode()?.unwrap_or_default();
                     regions.extend(Regions::of(&record).map(|regions| (offset, regions)));
-                    new.insert(Used::new(&record, &mut numbers));
+                    let next = numbers.len();
+                    let number = |code: &str| *numbers.entry(code.to_owned()).or_insert(next);
+                    new.insert(Used::new(&record, record.country().map(number)));
                 }
             }
         }
-        let countries = countries(numbers.len(), used.values().flatten());
+        let learnt = countries(numbers.len(), used.values().flatten());
+        let countries = Countries { numbers, learnt };
         let mut country_networks = 0;
-        let amid = |used: &Used| {
-            let country = countries.get(used.country?)?;
-            country.is_all_of(used).then(|| country.amid().unwrap_or(used.place))
-        };
         let places = used.into_iter().filter_map(|(offset, used)| {
             let used = used?;
-            let amid = amid(&used);
+            let amid = countries.amid(&used);
             country_networks += if amid.is_some() { used.networks } else { 0 };
             Some((offset, amid.unwrap_or(used.place)))
         });
         let places = places.collect();
-        Ok(Self { reader, places, regions, country_networks })
+        Ok(Self { reader, places, regions, country_networks, countries })
+    }
+
+    /// What was learnt of its countries.
+    pub(super) fn countries(self) -> Countries {
+        self.countries
     }
 
     /// Its kind and its date.
@@ -148,6 +161,23 @@ impl Mmdb {
     }
 }
 
+impl Countries {
+    /// Where an address is, by the database from which they were learnt.
+    pub(super) fn locate(&self, octets: &[u8], client: IpAddr) -> Option<Point> {
+        let record: Record =
+            Reader::from_source(octets).ok()?.lookup(client).ok()?.decode().ok()??;
+        let country = record.country().and_then(|code| self.numbers.get(code));
+        let used = Used::new(&record, country.copied())?;
+        Some(self.amid(&used).unwrap_or(used.place))
+    }
+
+    /// Amid its country, where a record knows no more than that.
+    fn amid(&self, used: &Used) -> Option<Point> {
+        let country = self.learnt.get(used.country?)?;
+        country.is_all_of(used).then(|| country.amid().unwrap_or(used.place))
+    }
+}
+
 fn networks(reader: &Reader<Vec<u8>>) -> Result<Within<'_, Vec<u8>>, MaxMindDbError> {
     reader.networks(WithinOptions::default())
 }
@@ -161,14 +191,13 @@ impl Regions {
 }
 
 impl Used {
-    fn new(record: &Record, countries: &mut HashMap<String, usize>) -> Option<Self> {
-        let next = countries.len();
-        let number = |code: &str| *countries.entry(code.to_owned()).or_insert(next);
+    /// A record, and the number of its country.
+    fn new(record: &Record, country: Option<usize>) -> Option<Self> {
         let nameless = !record.names_more();
         let far = record.radius_km().is_some_and(|radius| radius >= COUNTRY_KM);
         Some(Self {
             place: record.place()?,
-            country: record.country().map(number),
+            country,
             precise: !nameless && !far,
             nameless,
             networks: 1,

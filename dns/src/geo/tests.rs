@@ -160,7 +160,7 @@ fn a_database_is_as_old_as_its_edition_says() {
         assert_eq!(issued(edition).as_deref(), expected, "{edition}");
     }
     let mut map = builder();
-    let embedded = fill(&Geoip::Embedded, &Rules::new(), &mut map).unwrap();
+    let (embedded, _) = fill(&Geoip::Embedded, &Rules::new(), &mut map).unwrap();
     assert!(embedded.issued().is_some(), "{}", embedded.edition);
 }
 
@@ -174,11 +174,12 @@ fn files_of_both_forms_place_clients() {
     };
     let own = from_mmdb(country_database(), &about("mine")).unwrap();
     let (mmdb, own) = (file("city.mmdb", &country_database()), file("city.kgeo", &own));
+    let mut places = Vec::new();
     for (geoip, edition, attribution, entries, country_entries) in
         [(mmdb, "City 1970-01-01", "", 7, 4), (own, "mine", "whom to thank", 5, 0)]
     {
         let mut map = builder();
-        let origin = fill(&geoip, &Rules::new(), &mut map).unwrap();
+        let (origin, countries) = fill(&geoip, &Rules::new(), &mut map).unwrap();
         let (edition, attribution) = (edition.to_owned(), attribution.to_owned());
         let expected = Origin { source: "file", edition, attribution, entries, country_entries };
         assert_eq!(origin, expected);
@@ -193,7 +194,14 @@ fn files_of_both_forms_place_clients() {
             let located = map.locate(client.parse().unwrap(), 128);
             assert_eq!((located.list[0], located.source), (first, source), "{client}");
         }
+        let tenths = |degrees: f64| (degrees * 10.0).round();
+        let place = |client: &str| place(&geoip, &countries, client.parse().unwrap());
+        let place = |client| place(client).map(|at| (tenths(at.latitude), tenths(at.longitude)));
+        places.push(["1.0.0.7", "1.0.4.7", "1.0.6.7", "1.0.7.7", "2001:200::7"].map(place));
     }
+    // Also of a country that has but a middle.
+    assert_eq!(places[0], places[1]);
+    assert_eq!(places[0].map(|place| place.is_some()), [true, true, true, false, true]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn changes(all: &[(IpAddr, IpAddr, Place)], ipv4: bool) -> Vec<(IpAddr, [EdgeInd
 #[test]
 fn scopes_are_true_and_maximal_over_the_world() {
     let mut map = builder();
-    let origin = fill(&Geoip::Embedded, &Rules::new(), &mut map).unwrap();
+    let (origin, _) = fill(&Geoip::Embedded, &Rules::new(), &mut map).unwrap();
     let map = map.build();
     let all = ranges(EMBEDDED).unwrap();
     assert_eq!((origin.source, origin.entries), ("embedded", all.len()));
