@@ -20,8 +20,6 @@ use record::Record;
 
 /// Databases give their middle of a country with few digits, not always the same ones.
 const SAME_DEGREES: f64 = 0.05;
-/// A network that may be so far away is somewhere in a country.
-const COUNTRY_KM: f64 = 500.0;
 /// The last second that a date of four digits of year can tell.
 const YEAR_9999: Duration = Duration::from_secs(253_402_300_799);
 
@@ -57,8 +55,6 @@ struct Used {
     place: Point,
     /// The number of its country.
     country: Option<usize>,
-    /// Whether it says where in the country.
-    precise: bool,
     /// Whether it names nothing inside the country.
     nameless: bool,
     /// How many networks have it.
@@ -193,15 +189,7 @@ impl Regions {
 impl Used {
     /// A record, and the number of its country.
     fn new(record: &Record, country: Option<usize>) -> Option<Self> {
-        let nameless = !record.names_more();
-        let far = record.radius_km().is_some_and(|radius| radius >= COUNTRY_KM);
-        Some(Self {
-            place: record.place()?,
-            country,
-            precise: !nameless && !far,
-            nameless,
-            networks: 1,
-        })
+        Some(Self { place: record.place()?, country, nameless: !record.names_more(), networks: 1 })
     }
 }
 
@@ -238,7 +226,7 @@ impl Country {
             near(middle.latitude, used.place.latitude)
                 && near(middle.longitude, used.place.longitude)
         });
-        !used.precise || at_middle
+        used.nameless || at_middle
     }
 
     #[allow(clippy::cast_precision_loss)] // Fewer networks than 2^52.

@@ -119,10 +119,11 @@ fn country_database() -> Vec<u8> {
     mmdb(&[
         ("1.0.0.0/24", city("US", "Ashburn", 39.0, -77.5, 20)),
         ("1.0.1.0/24", city("US", "Boston", 42.4, -71.1, 20)),
-        // The country's middle: without more names, with them, and without telling where in it.
+        // The country's middle, without more names and with them.
         ("1.0.2.0/23", city("US", "", 37.75, -97.8, 1000)),
         ("1.0.4.0/24", city("US", "Cheney Reservoir", 37.78, -97.82, 20)),
-        ("1.0.5.0/24", city("US", "Somewhere", 61.0, -150.0, 500)),
+        // Nobody knows better, however far away it may be.
+        ("1.0.5.0/24", city("US", "Anchorage", 61.2, -149.9, 1000)),
         // Nothing else is known of this one.
         ("1.0.6.0/24", city("AQ", "", -77.8, 166.7, 1000)),
         ("2001:200::/32", city("US", "Boston", 42.4, -71.1, 20)),
@@ -136,8 +137,9 @@ fn who_is_only_known_to_be_in_a_country_is_put_amid_its_networks() {
     let expected = [
         "1.0.0.0-1.0.0.255 390 -775",
         "1.0.1.0-1.0.1.255 424 -711",
-        // Two in Boston, one in Ashburn.
-        "1.0.2.0-1.0.5.255 413 -733",
+        // Two in Boston, one in Ashburn, one in Anchorage.
+        "1.0.2.0-1.0.4.255 498 -845",
+        "1.0.5.0-1.0.5.255 612 -1499",
         "1.0.6.0-1.0.6.255 -778 1667",
         "2001:200::-2001:200:ffff:ffff:ffff:ffff:ffff:ffff 424 -711",
     ];
@@ -176,7 +178,7 @@ fn files_of_both_forms_place_clients() {
     let (mmdb, own) = (file("city.mmdb", &country_database()), file("city.kgeo", &own));
     let mut places = Vec::new();
     for (geoip, edition, attribution, entries, country_entries) in
-        [(mmdb, "City 1970-01-01", "", 7, 4), (own, "mine", "whom to thank", 5, 0)]
+        [(mmdb, "City 1970-01-01", "", 7, 3), (own, "mine", "whom to thank", 6, 0)]
     {
         let mut map = builder();
         let (origin, countries) = fill(&geoip, &Rules::new(), &mut map).unwrap();

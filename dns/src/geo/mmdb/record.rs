@@ -30,7 +30,6 @@ pub(super) struct Record {
 struct Coordinates {
     latitude: Number,
     longitude: Number,
-    accuracy_radius: Number,
 }
 
 /// Of any type: some databases have floats where MaxMind's have doubles.
@@ -83,11 +82,6 @@ impl Record {
         [&self.city, &self.subdivisions, &self.state1, &self.postal, &self.postcode]
             .into_iter()
             .any(|name| !matches!(name, Name::Text(text) if text.is_empty()))
-    }
-
-    /// How far from its place the network may be, in kilometres, where that is said.
-    pub(super) fn radius_km(&self) -> Option<f64> {
-        self.location.accuracy_radius.get()
     }
 }
 
